@@ -1,0 +1,13 @@
+/* muster/muster.h - all of muster. */
+#ifndef MUSTER_MUSTER_H
+#define MUSTER_MUSTER_H
+
+#include <muster/address.h>
+#include <muster/error.h>
+#include <muster/log.h>
+#include <muster/loop.h>
+#include <muster/server.h>
+#include <muster/socket.h>
+#include <muster/version.h>
+
+#endif

@@ -1,0 +1,135 @@
+/* muster/server.h - a listening net.Server. Works alike alone and in a worker. */
+#ifndef MUSTER_SERVER_H
+#define MUSTER_SERVER_H
+
+#include <muster/address.h>
+#include <muster/error.h>
+#include <muster/export.h>
+#include <muster/policy.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct muster_loop;
+struct muster_server;
+struct muster_socket;
+
+/* Zero is Node's default for each. */
+struct muster_server_options {
+	bool allow_half_open;           /* accepted sockets do not end their own side when the peer ends his */
+	bool pause_on_connect;          /* accepted sockets are not read until muster_socket_resume */
+	bool no_delay;                  /* TCP_NODELAY on accepted sockets */
+	bool keep_alive;                /* SO_KEEPALIVE on accepted sockets */
+	unsigned keep_alive_delay_ms;   /* idle time before the first probe; 0 leaves the system's */
+	size_t high_water_mark;         /* of accepted sockets; 0 is 64 KiB */
+	unsigned max_connections;       /* 0 is no limit */
+};
+
+struct muster_listen_options {
+	const char *host;       /* an address or a name; NULL is every address, "::" with IPv4 included */
+	unsigned port;          /* 0 is any free port; wins over `path` when not zero */
+	const char *path;       /* a UNIX path; an abstract name is written with a leading '@' */
+	int backlog;            /* 0 is 511; the system's somaxconn cuts it */
+	bool exclusive;         /* in a worker: bind here, share with no one */
+	bool ipv6_only;         /* "::" takes IPv6 alone */
+	bool readable_all;      /* a UNIX path that everybody may read ... */
+	bool writable_all;      /* ... and connect to */
+	enum muster_policy policy; /* in a worker: how its primary spreads the connections; 0 is the cluster's own */
+};
+
+struct muster_server_handlers {
+	/* The server is bound and listening. */
+	void (*on_listening)(struct muster_server *server, void *data);
+	/* A connection; the socket is the library's and lives until its on_close has returned. */
+	void (*on_connection)(struct muster_server *server, struct muster_socket *socket, void *data);
+	/* A connection closed for max_connections. Both addresses are borrowed; family 0 for UNIX peers. */
+	void (*on_drop)(struct muster_server *server, const struct muster_address *local,
+			const struct muster_address *remote, void *data);
+	/* listen failed (the server may listen again) or accept did (it goes on; at most once a second). */
+	void (*on_error)(struct muster_server *server, const struct muster_error *error, void *data);
+	/* Closed, and the last connection has gone. The server is freed when this returns, unless it listens again. */
+	void (*on_close)(struct muster_server *server, void *data);
+};
+
+/* net.createServer. NULL with errno set: ENOMEM, E2BIG (options of a newer library). */
+MUSTER_API struct muster_server *muster_server_new_sized(struct muster_loop *loop,
+							 const struct muster_server_options *options, size_t size);
+
+static inline struct muster_server *muster_server_new(struct muster_loop *loop,
+						      const struct muster_server_options *options)
+{
+	return muster_server_new_sized(loop, options, sizeof *options);
+}
+
+/* Add a table of handlers; several are called in the order added. -ENOMEM, -E2BIG. */
+MUSTER_API int muster_server_on_sized(struct muster_server *server, const struct muster_server_handlers *handlers,
+				      size_t size, void *data);
+/* Take the last equal pair away. -ENOENT if there is none. */
+MUSTER_API int muster_server_off_sized(struct muster_server *server, const struct muster_server_handlers *handlers,
+				       size_t size, void *data);
+
+static inline int muster_server_on(struct muster_server *server, const struct muster_server_handlers *handlers,
+				   void *data)
+{
+	return muster_server_on_sized(server, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_server_off(struct muster_server *server, const struct muster_server_handlers *handlers,
+				    void *data)
+{
+	return muster_server_off_sized(server, handlers, sizeof *handlers, data);
+}
+
+/*
+ * Start listening. The outcome arrives as on_listening or on_error, never before this returns. Neither port nor path: any
+ * free port. Strings in `options` are copied.
+ * -EINVAL (options), -ENAMETOOLONG (path), MUSTER_EALREADYLISTENING, MUSTER_ECLOSED (loop being freed), -ENOMEM.
+ */
+MUSTER_API int muster_server_listen_sized(struct muster_server *server, const struct muster_listen_options *options,
+					  size_t size);
+
+static inline int muster_server_listen(struct muster_server *server, const struct muster_listen_options *options)
+{
+	return muster_server_listen_sized(server, options, sizeof *options);
+}
+
+/*
+ * Listen on a bound stream socket, which is taken in every case: server.listen({fd}). `backlog` 0 is 511.
+ * A descriptor that is no such socket arrives as on_error -EINVAL with call "listen", as in Node.
+ */
+MUSTER_API int muster_server_listen_fd(struct muster_server *server, int fd, int backlog);
+
+/*
+ * Stop listening; connections go on. on_close comes when the last has gone. A path this server made is unlinked.
+ * MUSTER_ENOTRUNNING if it does not listen; the server stays then, and can listen.
+ */
+MUSTER_API int muster_server_close(struct muster_server *server);
+
+/* End the server in any state, its connections too; one on_close follows. */
+MUSTER_API void muster_server_destroy(struct muster_server *server);
+
+/* Where it listens. MUSTER_ENOTRUNNING if it does not. */
+MUSTER_API int muster_server_address(struct muster_server *server, struct muster_address *out);
+MUSTER_API bool muster_server_is_listening(const struct muster_server *server);
+
+/* The listening descriptor (borrowed), or -1: a worker served by hand-over has none. */
+MUSTER_API int muster_server_fd(const struct muster_server *server);
+
+/* The connections of this server that are open in this process. */
+MUSTER_API unsigned muster_server_connections(const struct muster_server *server);
+MUSTER_API void muster_server_set_max_connections(struct muster_server *server, unsigned max);
+
+/* Whether the server alone keeps its loop running; it does unless unref'd. */
+MUSTER_API void muster_server_ref(struct muster_server *server);
+MUSTER_API void muster_server_unref(struct muster_server *server);
+
+/* The loop it was made on (borrowed). */
+MUSTER_API struct muster_loop *muster_server_loop(const struct muster_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

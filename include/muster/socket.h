@@ -1,0 +1,207 @@
+/* muster/socket.h - a net.Socket: one end of a TCP or UNIX stream. */
+#ifndef MUSTER_SOCKET_H
+#define MUSTER_SOCKET_H
+
+#include <muster/address.h>
+#include <muster/error.h>
+#include <muster/export.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct muster_loop;
+struct muster_socket;
+
+/* Zero is Node's default for each. */
+struct muster_socket_options {
+	bool allow_half_open;   /* do not end our side when the peer ends his */
+	bool no_read;           /* with a descriptor: never read, the incoming side counts as ended */
+	bool no_write;          /* with a descriptor: the outgoing side counts as ended */
+	size_t high_water_mark; /* queued bytes from which muster_socket_needs_drain is true; 0 is 64 KiB */
+};
+
+struct muster_connect_options {
+	const char *host;     /* an address or a name; NULL is "localhost" */
+	unsigned port;        /* wins over `path` when not zero */
+	const char *path;     /* a UNIX path; an abstract name is written with a leading '@' */
+	int family;           /* 4 or 6 restricts what a name may resolve to; 0 is both */
+	unsigned timeout_ms;  /* as muster_socket_set_timeout, set before connecting */
+};
+
+enum muster_ready_state {
+	MUSTER_READY_OPENING,
+	MUSTER_READY_OPEN,
+	MUSTER_READY_READ_ONLY,
+	MUSTER_READY_WRITE_ONLY,
+	MUSTER_READY_CLOSED,
+};
+
+struct muster_socket_handlers {
+	/* A host name was resolved, once for each address; err negative and address NULL if it was not. */
+	void (*on_lookup)(struct muster_socket *socket, int err, const struct muster_address *address,
+			  const char *host, void *data);
+	void (*on_connect)(struct muster_socket *socket, void *data);
+	void (*on_ready)(struct muster_socket *socket, void *data); /* right after on_connect */
+	/* `bytes` is borrowed until the handler returns. Without on_data or a pipe nothing is read. */
+	void (*on_data)(struct muster_socket *socket, const void *bytes, size_t length, void *data);
+	/* The peer has ended its side. Unless allow_half_open, ours ends too once what is queued has been sent. */
+	void (*on_end)(struct muster_socket *socket, void *data);
+	/* muster_socket_needs_drain was true, and now nothing is queued. */
+	void (*on_drain)(struct muster_socket *socket, void *data);
+	/* muster_socket_end was called, all is sent and the FIN with it. */
+	void (*on_finish)(struct muster_socket *socket, void *data);
+	/* Idle for the time set; nothing is closed by it. */
+	void (*on_timeout)(struct muster_socket *socket, void *data);
+	/* At most once per connection; on_close follows. */
+	void (*on_error)(struct muster_socket *socket, const struct muster_error *error, void *data);
+	/* The last event. The socket is freed when this returns, unless it connects again. */
+	void (*on_close)(struct muster_socket *socket, bool had_error, void *data);
+};
+
+/* A write has been taken by the kernel (err 0), or never will be. */
+typedef void (*muster_written)(struct muster_socket *socket, int err, void *data);
+
+/* new net.Socket(): connect it, or end it with muster_socket_destroy. NULL with errno set: ENOMEM, E2BIG. */
+MUSTER_API struct muster_socket *muster_socket_new_sized(struct muster_loop *loop,
+							 const struct muster_socket_options *options, size_t size);
+
+/*
+ * new net.Socket({fd}): a connected stream socket, taken in every case. NULL with errno set: EINVAL if it is no
+ * stream socket, ENOMEM, E2BIG.
+ */
+MUSTER_API struct muster_socket *muster_socket_open_sized(struct muster_loop *loop, int fd,
+							  const struct muster_socket_options *options, size_t size);
+
+/* Add a table of handlers; several are called in the order added. -ENOMEM, -E2BIG. */
+MUSTER_API int muster_socket_on_sized(struct muster_socket *socket, const struct muster_socket_handlers *handlers,
+				      size_t size, void *data);
+/* Take the last equal pair away. -ENOENT if there is none. */
+MUSTER_API int muster_socket_off_sized(struct muster_socket *socket, const struct muster_socket_handlers *handlers,
+				       size_t size, void *data);
+
+/*
+ * Connect: the outcome arrives as on_connect or on_error, never before this returns.
+ * -EINVAL (neither port nor path, port above 65535), -ENAMETOOLONG (path), -EISCONN, -EALREADY, MUSTER_ECLOSED, -ENOMEM.
+ */
+MUSTER_API int muster_socket_connect_sized(struct muster_socket *socket, const struct muster_connect_options *options,
+					   size_t size);
+
+/* net.connect: a new socket with these handlers that starts to connect. NULL with errno set, and nothing is left. */
+MUSTER_API struct muster_socket *muster_connect_sized(struct muster_loop *loop,
+						      const struct muster_connect_options *options, size_t size,
+						      const struct muster_socket_handlers *handlers,
+						      size_t handlers_size, void *data);
+
+static inline struct muster_socket *muster_socket_new(struct muster_loop *loop,
+						      const struct muster_socket_options *options)
+{
+	return muster_socket_new_sized(loop, options, sizeof *options);
+}
+
+static inline struct muster_socket *muster_socket_open(struct muster_loop *loop, int fd,
+						       const struct muster_socket_options *options)
+{
+	return muster_socket_open_sized(loop, fd, options, sizeof *options);
+}
+
+static inline int muster_socket_on(struct muster_socket *socket, const struct muster_socket_handlers *handlers,
+				   void *data)
+{
+	return muster_socket_on_sized(socket, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_socket_off(struct muster_socket *socket, const struct muster_socket_handlers *handlers,
+				    void *data)
+{
+	return muster_socket_off_sized(socket, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_socket_connect(struct muster_socket *socket, const struct muster_connect_options *options)
+{
+	return muster_socket_connect_sized(socket, options, sizeof *options);
+}
+
+static inline struct muster_socket *muster_connect(struct muster_loop *loop,
+						   const struct muster_connect_options *options,
+						   const struct muster_socket_handlers *handlers, void *data)
+{
+	return muster_connect_sized(loop, options, sizeof *options, handlers, sizeof *handlers, data);
+}
+
+/*
+ * Send bytes: as much as the kernel takes at once, the rest is copied and queued. Before the connection is made all of it
+ * is queued. Errors are returned only, the socket is untouched: MUSTER_EENDED after end, MUSTER_EDESTROYED after destroy,
+ * MUSTER_ECLOSED if it was never connected, -ENOMEM. A failure of the connection itself (EPIPE, ECONNRESET) arrives as
+ * on_error and on_close.
+ */
+MUSTER_API int muster_socket_write(struct muster_socket *socket, const void *bytes, size_t length);
+/* The same, and `done` is called once all of it is with the kernel, never before this returns. */
+MUSTER_API int muster_socket_write_then(struct muster_socket *socket, const void *bytes, size_t length,
+					muster_written done, void *data);
+/* Write returned false in Node's terms: the queue is over the high-water mark; on_drain will come. */
+MUSTER_API bool muster_socket_needs_drain(const struct muster_socket *socket);
+
+/* Half-close: send what is queued, then a FIN. The peer may go on sending. Errors as for write. */
+MUSTER_API int muster_socket_end(struct muster_socket *socket);
+MUSTER_API int muster_socket_end_with(struct muster_socket *socket, const void *bytes, size_t length);
+MUSTER_API int muster_socket_end_then(struct muster_socket *socket, const void *bytes, size_t length,
+				      muster_written done, void *data);
+
+/* Stop and go on reading. What the kernel holds waits. */
+MUSTER_API void muster_socket_pause(struct muster_socket *socket);
+MUSTER_API void muster_socket_resume(struct muster_socket *socket);
+MUSTER_API bool muster_socket_is_paused(const struct muster_socket *socket);
+
+/*
+ * Send all that `from` receives to `to`, no faster than it takes it; `from` may be `to`. The end is passed on, errors are
+ * not. When `to` closes the pipe ends and `from` is paused. A second pipe replaces the first.
+ */
+MUSTER_API int muster_socket_pipe(struct muster_socket *from, struct muster_socket *to);
+MUSTER_API void muster_socket_unpipe(struct muster_socket *from);
+
+/* Close at once, dropping what is queued. With a negative `err` on_error comes first. Any number of times, from anywhere. */
+MUSTER_API void muster_socket_destroy(struct muster_socket *socket, int err);
+/* End, and destroy once all that is queued has been sent. */
+MUSTER_API void muster_socket_destroy_soon(struct muster_socket *socket);
+
+/* Call on_timeout after `ms` without traffic; 0 is never. It does not keep the loop running. -ENOMEM. */
+MUSTER_API int muster_socket_set_timeout(struct muster_socket *socket, unsigned ms);
+
+/* Remembered until the socket is connected. Do nothing on UNIX sockets. */
+MUSTER_API int muster_socket_set_no_delay(struct muster_socket *socket, bool on);
+MUSTER_API int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms);
+
+/* -ENOTCONN without a connection. */
+MUSTER_API int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out);
+MUSTER_API int muster_socket_remote_address(struct muster_socket *socket, struct muster_address *out);
+
+MUSTER_API uint64_t muster_socket_bytes_read(const struct muster_socket *socket);
+MUSTER_API uint64_t muster_socket_bytes_written(const struct muster_socket *socket); /* with what is queued */
+MUSTER_API size_t muster_socket_buffered(const struct muster_socket *socket);
+MUSTER_API size_t muster_socket_high_water_mark(const struct muster_socket *socket);
+
+MUSTER_API enum muster_ready_state muster_socket_ready_state(const struct muster_socket *socket);
+MUSTER_API bool muster_socket_is_connecting(const struct muster_socket *socket);
+MUSTER_API bool muster_socket_is_pending(const struct muster_socket *socket);
+MUSTER_API bool muster_socket_is_destroyed(const struct muster_socket *socket);
+
+/* The descriptor (borrowed), or -1. */
+MUSTER_API int muster_socket_fd(const struct muster_socket *socket);
+/* Give the descriptor to the caller; the object sees on_close and nothing else. -EBUSY while output is queued. */
+MUSTER_API int muster_socket_take_fd(struct muster_socket *socket);
+
+/* Whether the socket alone keeps its loop running; it does unless unref'd. */
+MUSTER_API void muster_socket_ref(struct muster_socket *socket);
+MUSTER_API void muster_socket_unref(struct muster_socket *socket);
+
+/* The loop it was made on (borrowed). */
+MUSTER_API struct muster_loop *muster_socket_loop(const struct muster_socket *socket);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,222 @@
+/*
+ * Listening in this process: the direct form of the listen operations, and the source that accepts on a socket here,
+ * whoever bound it. A host name is looked up first; closing meanwhile cancels.
+ */
+#include "src/acceptor.h"
+#include "src/address.h"
+#include "src/lifecycle.h"
+#include "src/listener.h"
+#include "src/lookup.h"
+#include "src/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* How long to wait for others when a limit over several processes is reached. */
+#define ROOM_MS 50
+
+struct here {
+	struct muster__source source;
+	struct muster_server *server;
+	struct muster__listener listener;
+	struct muster__acceptor acceptor;
+	struct event wait; /* no room: when to look again */
+	struct muster__lookup *lookup;
+	struct muster_listen_options options; /* of a listen that waits for its lookup; strings are not kept */
+	struct muster__task reap;
+};
+
+static void look_for_room(struct here *here)
+{
+	struct muster_loop *loop = muster_server_loop(here->server);
+	struct timeval delay = muster__ms(ROOM_MS);
+
+	if (muster__server_may_accept(here->server)) {
+		muster__event_del(loop, &here->wait);
+		muster__acceptor_start(&here->acceptor);
+	} else if (muster__event_add(loop, &here->wait, &delay) == 0) {
+		muster__acceptor_stop(&here->acceptor);
+	}
+}
+
+static void on_wait(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd, (void)what;
+	look_for_room(data);
+}
+
+static void on_accepted(struct muster__acceptor *acceptor, int fd)
+{
+	struct here *here = MUSTER__CONTAINER(acceptor, struct here, acceptor);
+	struct muster_server *server = here->server;
+
+	muster__server_adopt(server, fd);
+	/* The handler may have closed the server, and this source with it. */
+	if (muster__server_source(server) == &here->source && !muster__server_may_accept(server))
+		look_for_room(here);
+}
+
+static void on_failed(struct muster__acceptor *acceptor, int err)
+{
+	muster__server_accept_failed(MUSTER__CONTAINER(acceptor, struct here, acceptor)->server, err);
+}
+
+static const struct muster__acceptor_ops acceptor_ops = { on_accepted, on_failed };
+
+static void free_here(struct muster__task *task)
+{
+	free(MUSTER__CONTAINER(task, struct here, reap));
+}
+
+/* Closed from inside its own accept loop, more often than not: the memory goes at the end of the turn. */
+static void here_close(struct muster__source *source)
+{
+	struct here *here = MUSTER__CONTAINER(source, struct here, source);
+	struct muster_loop *loop = muster_server_loop(here->server);
+
+	muster__lookup_cancel(here->lookup);
+	if (here->listener.fd >= 0) {
+		muster__acceptor_stop(&here->acceptor);
+		muster__event_del(loop, &here->wait);
+	}
+	muster__listener_close(&here->listener, true);
+	here->reap.run = free_here;
+	if (loop->freeing)
+		free(here);
+	else
+		muster__loop_queue(loop, &here->reap);
+}
+
+static int here_address(struct muster__source *source, struct muster_address *out)
+{
+	const struct here *here = MUSTER__CONTAINER(source, struct here, source);
+
+	return here->listener.fd < 0 ? MUSTER_ENOTRUNNING : muster__address_local(out, here->listener.fd);
+}
+
+static int here_fd(const struct muster__source *source)
+{
+	return MUSTER__CONTAINER(source, const struct here, source)->listener.fd;
+}
+
+static void here_room(struct muster__source *source)
+{
+	struct here *here = MUSTER__CONTAINER(source, struct here, source);
+
+	if (here->listener.fd >= 0 && !here->acceptor.wanted)
+		look_for_room(here);
+}
+
+static const struct muster__source_ops here_ops = { here_close, here_address, here_fd, here_room };
+
+static struct here *here_new(struct muster_server *server)
+{
+	struct here *here = calloc(1, sizeof *here);
+
+	if (here == NULL)
+		return NULL;
+	here->source.ops = &here_ops;
+	here->server = server;
+	here->listener.fd = -1;
+	return here;
+}
+
+/* Listen on what is bound, and accept. */
+static int start(struct here *here, int backlog, unsigned rotate_every, struct muster_error *error)
+{
+	struct muster_loop *loop = muster_server_loop(here->server);
+	int err = muster__listener_listen(&here->listener, backlog, error);
+
+	muster__acceptor_init(&here->acceptor, loop, here->listener.fd, &acceptor_ops, rotate_every);
+	event_assign(&here->wait, loop->base, -1, EV_PERSIST, on_wait, here);
+	if (err == 0 && (err = muster__acceptor_start(&here->acceptor)) < 0)
+		*error = (struct muster_error){ .code = err, .call = "listen" };
+	return err;
+}
+
+static void bind_and_start(struct here *here, const struct muster_listen_options *options)
+{
+	struct muster_error error = { 0 };
+	int err = muster__listener_bind(&here->listener, options, &error);
+
+	if (err == 0)
+		err = start(here, options->backlog, 0, &error);
+	if (err < 0)
+		muster__server_failed(here->server, &error);
+	else
+		muster__server_ready(here->server);
+}
+
+static void on_looked_up(int err, const struct muster__sockaddr *addresses, size_t count, void *data)
+{
+	struct here *here = data;
+	struct muster_error error = { .code = err, .call = "getaddrinfo" };
+	struct muster_listen_options options = here->options;
+	struct muster_address address;
+
+	(void)count;
+	here->lookup = NULL;
+	if (err < 0) {
+		muster__server_failed(here->server, &error);
+		return;
+	}
+	muster__address_from(&address, &addresses[0].any, addresses[0].length);
+	options.host = address.text;
+	bind_and_start(here, &options);
+}
+
+static int look_up_first(struct here *here, const struct muster_listen_options *options)
+{
+	here->options = *options;
+	here->options.host = here->options.path = NULL;
+	return muster__lookup_start(muster_server_loop(here->server), options->host, options->port, 0, on_looked_up, here,
+				    &here->lookup);
+}
+
+static int direct_listen(struct muster_server *server, const struct muster_listen_options *options,
+			 struct muster__source **source, void *data)
+{
+	struct here *here = here_new(server);
+	int err;
+
+	(void)data;
+	if (here == NULL)
+		return -ENOMEM;
+	if (options->host != NULL && !muster_is_ip(options->host)) {
+		err = look_up_first(here, options);
+		if (err < 0)
+			free(here);
+		else
+			*source = &here->source;
+		return err;
+	}
+	*source = &here->source;
+	bind_and_start(here, options);
+	return 0;
+}
+
+const struct muster__listen_ops muster__listen_direct = { direct_listen };
+
+int muster__source_here(struct muster_server *server, struct muster__listener *listener, int backlog,
+			unsigned rotate_every, struct muster__source **source)
+{
+	struct here *here = here_new(server);
+	struct muster_error error = { 0 };
+	int err;
+
+	if (here == NULL) {
+		muster__listener_close(listener, true);
+		return -ENOMEM;
+	}
+	here->listener = *listener;
+	*listener = MUSTER__LISTENER_NONE;
+	*source = &here->source;
+	err = start(here, backlog, rotate_every, &error);
+	if (err < 0)
+		muster__server_failed(server, &error);
+	else
+		muster__server_ready(server);
+	return 0;
+}

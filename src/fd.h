@@ -1,0 +1,18 @@
+/* src/fd.h - descriptors: born close-on-exec and non-blocking, owned by one struct, closed once. */
+#ifndef SRC_FD_H
+#define SRC_FD_H
+
+#include <stdbool.h>
+
+/* Close *fd if it is open and leave -1. errno is kept. */
+void muster__fd_close(int *fd);
+
+/* Make a descriptor that came from elsewhere non-blocking and close-on-exec. 0 or -errno. */
+int muster__fd_prepare(int fd);
+
+/* A stream socket? 0, or -EINVAL for anything else (-EBADF for a closed descriptor). */
+int muster__fd_check_stream(int fd);
+
+bool muster__fd_is_listening(int fd);
+
+#endif

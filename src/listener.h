@@ -1,0 +1,75 @@
+/* src/listener.h - a bound socket, the request that led to it, and the operations by which a server comes to one. */
+#ifndef SRC_LISTENER_H
+#define SRC_LISTENER_H
+
+#include <muster/error.h>
+#include <muster/server.h>
+#include <sys/types.h>
+
+struct muster_loop;
+struct muster_server;
+
+/* A listening or bound descriptor, and the path that goes when it goes. */
+struct muster__listener {
+	int fd;
+	char *path; /* ours to unlink, or NULL */
+	dev_t device;
+	ino_t inode; /* of the path as we made it: another one by that name is not ours */
+};
+
+#define MUSTER__LISTENER_NONE ((struct muster__listener){ .fd = -1 })
+#define MUSTER__BACKLOG 511
+
+/*
+ * Bind (not yet listen) to an address literal, every address (host NULL: "::", else "0.0.0.0"), or a path. On failure
+ * `error` says what and where; the listener is then unchanged.
+ */
+int muster__listener_bind(struct muster__listener *listener, const struct muster_listen_options *options,
+			  struct muster_error *error);
+
+/* listen(2) with the default backlog for 0. */
+int muster__listener_listen(const struct muster__listener *listener, int backlog, struct muster_error *error);
+
+/* Close the descriptor; unlink the path if `unlink_path` and it still is the one we made. */
+void muster__listener_close(struct muster__listener *listener, bool unlink_path);
+
+/*
+ * What feeds a server its connections, seen from the server: its own listener, or a primary far away. It calls
+ * muster__server_adopt for each connection.
+ */
+struct muster__source {
+	const struct muster__source_ops *ops;
+};
+
+struct muster__source_ops {
+	void (*close)(struct muster__source *source); /* stop feeding, free the source */
+	int (*address)(struct muster__source *source, struct muster_address *out);
+	int (*fd)(const struct muster__source *source);         /* or -1 */
+	void (*room)(struct muster__source *source);             /* the server has room again; may be NULL */
+};
+
+/* How a server on this loop starts to listen. `data` is the loop's ops_data. */
+struct muster__listen_ops {
+	/*
+	 * Make *source, which belongs to the server from here on. Strings in `options` are borrowed. The source calls
+	 * muster__server_ready or muster__server_failed once, now or later, unless it is closed before.
+	 */
+	int (*listen)(struct muster_server *server, const struct muster_listen_options *options,
+		      struct muster__source **source, void *data);
+};
+
+/* Bind and listen in this process. */
+extern const struct muster__listen_ops muster__listen_direct;
+
+/* A source that accepts on `listener` here (taken, failure included). `rotate_every` as for an acceptor. */
+int muster__source_here(struct muster_server *server, struct muster__listener *listener, int backlog,
+			unsigned rotate_every, struct muster__source **source);
+
+/* Counting of connections outside src/: a table on the loop, so that src/ knows nothing of clusters. */
+struct muster__count_ops {
+	void (*opened)(unsigned row, void *data);
+	void (*closed)(unsigned row, void *data);
+	bool (*has_room)(unsigned row, void *data); /* limits beyond the server's own */
+};
+
+#endif

@@ -1,0 +1,89 @@
+/* Levels and the sink. Lines are made only when someone wants them; the sink is the one thing loops in threads share. */
+#include "src/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static atomic_int level_now = MUSTER_LOG_WARN;
+static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
+static muster_log_sink sink_now;
+static void *sink_data;
+static char role_now[48];
+
+/* One write per line, so that lines of several processes do not mix. */
+static void to_stderr(const char *line)
+{
+	char out[1100];
+	int length = snprintf(out, sizeof out, "%s\n", line);
+
+	if (length > 0 && write(STDERR_FILENO, out, (size_t)length < sizeof out ? (size_t)length : sizeof out - 1) < 0)
+		return;
+}
+
+void muster_log_set_sink(muster_log_sink sink, void *data)
+{
+	pthread_mutex_lock(&sink_lock);
+	sink_now = sink;
+	sink_data = data;
+	pthread_mutex_unlock(&sink_lock);
+}
+
+void muster_log_set_level(enum muster_log_level level)
+{
+	atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
+}
+
+enum muster_log_level muster_log_level(void)
+{
+	return (enum muster_log_level)atomic_load_explicit(&level_now, memory_order_relaxed);
+}
+
+void muster__log_set_role(const char *role)
+{
+	snprintf(role_now, sizeof role_now, "%s: ", role);
+}
+
+void muster__log(enum muster_log_level level, const char *format, ...)
+{
+	char line[1024];
+	va_list arguments;
+	int used;
+
+	if (level > muster_log_level())
+		return;
+	used = snprintf(line, sizeof line, "%s", role_now);
+	va_start(arguments, format);
+	vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
+	va_end(arguments);
+
+	pthread_mutex_lock(&sink_lock);
+	if (sink_now != NULL)
+		sink_now(level, line, sink_data);
+	else
+		to_stderr(line);
+	pthread_mutex_unlock(&sink_lock);
+}
+
+uint64_t muster__now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool muster__log_allowed(struct muster__log_limit *limit)
+{
+	uint64_t now = muster__now_ms();
+
+	if (now < limit->next_ms) {
+		limit->skipped++;
+		return false;
+	}
+	limit->next_ms = now + 1000;
+	return true;
+}

@@ -1,0 +1,24 @@
+/* src/log.h - how the library speaks: level, who, what failed, why, and for a warning the remedy. */
+#ifndef SRC_LOG_H
+#define SRC_LOG_H
+
+#include <muster/log.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+__attribute__((format(printf, 2, 3))) void muster__log(enum muster_log_level level, const char *format, ...);
+
+/* What each line of this process begins with: "primary" or "worker 3". Copied. */
+void muster__log_set_role(const char *role);
+
+/* At most one line a second; what was left out is counted into the next line. Zero-initialised. */
+struct muster__log_limit {
+	uint64_t next_ms;
+	unsigned skipped;
+};
+bool muster__log_allowed(struct muster__log_limit *limit);
+
+/* Milliseconds of CLOCK_MONOTONIC, as coarse as the kernel's tick: cheap enough for each read. */
+uint64_t muster__now_ms(void);
+
+#endif

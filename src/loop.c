@@ -1,0 +1,248 @@
+/*
+ * The loop decides two things: what keeps it running, and what "the end of this turn" means.
+ *
+ * Liveness: libevent counts events; Node counts handles. Our objects say themselves whether they are alive, our events are
+ * taken out of libevent's count, and what remains in it is foreign and counts as referenced.
+ *
+ * The end of a turn is one event that is activated by hand, so that it also comes on a base that someone else runs. A batch
+ * is a snapshot: what is queued while it runs comes by a timer of 0 ms, after descriptors have been looked at again.
+ */
+#include "src/loop.h"
+
+#include "src/error.h"
+#include "src/handlers.h"
+#include "src/lifecycle.h"
+#include "src/listener.h"
+#include "src/lookup.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+struct deferred_call {
+	struct muster__task task;
+	void (*fn)(void *data);
+	void *data;
+};
+
+static void run_batch(evutil_socket_t fd, short what, void *data)
+{
+	struct muster_loop *loop = data;
+	struct muster__task *task = loop->tasks;
+
+	(void)fd, (void)what;
+	loop->tasks = NULL;
+	loop->tasks_end = &loop->tasks;
+	loop->in_batch = true;
+	while (task != NULL) {
+		struct muster__task *next = task->next;
+
+		task->queued = false;
+		task->run(task);
+		task = next;
+	}
+	loop->in_batch = false;
+}
+
+static int make_deferred_event(struct muster_loop *loop)
+{
+	loop->deferred = event_new(loop->base, -1, 0, run_batch, loop);
+	return loop->deferred != NULL ? 0 : -ENOMEM;
+}
+
+static struct muster_loop *loop_on(struct event_base *base, bool owned)
+{
+	struct muster_loop *loop = calloc(1, sizeof *loop);
+
+	if (loop == NULL)
+		return muster__no_object(-ENOMEM);
+	loop->base = base;
+	loop->owned = owned;
+	loop->tasks_end = &loop->tasks;
+	loop->epoll_fd = -1;
+	loop->listen_ops = &muster__listen_direct;
+	LIST_INIT(&loop->objects);
+	if (make_deferred_event(loop) < 0) {
+		free(loop);
+		return muster__no_object(-ENOMEM);
+	}
+	return loop;
+}
+
+struct muster_loop *muster_loop_new(void)
+{
+	struct event_base *base = event_base_new();
+	struct muster_loop *loop;
+
+	if (base == NULL)
+		return muster__no_object(errno != 0 ? -errno : -ENOMEM);
+	loop = loop_on(base, true);
+	if (loop == NULL)
+		event_base_free(base);
+	return loop;
+}
+
+struct muster_loop *muster_loop_wrap(struct event_base *base)
+{
+	return loop_on(base, false);
+}
+
+struct event_base *muster_loop_base(struct muster_loop *loop)
+{
+	return loop->base;
+}
+
+static bool is_alive(const struct muster_loop *loop)
+{
+	unsigned added;
+
+	if (loop->alive > 0 || loop->tasks != NULL)
+		return true;
+	added = (unsigned)event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
+	return added > loop->own_events;
+}
+
+int muster_loop_run(struct muster_loop *loop)
+{
+	loop->stopped = false;
+	while (!loop->stopped && is_alive(loop))
+		if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+			return -EIO;
+	return 0;
+}
+
+void muster_loop_stop(struct muster_loop *loop)
+{
+	loop->stopped = true;
+	event_base_loopexit(loop->base, NULL);
+}
+
+static void schedule_batch(struct muster_loop *loop)
+{
+	static const struct timeval now = { 0, 0 };
+
+	if (loop->in_batch)
+		event_add(loop->deferred, &now);
+	else
+		event_active(loop->deferred, EV_TIMEOUT, 1);
+}
+
+void muster__loop_queue(struct muster_loop *loop, struct muster__task *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	task->next = NULL;
+	if (loop->tasks == NULL)
+		schedule_batch(loop);
+	*loop->tasks_end = task;
+	loop->tasks_end = &task->next;
+}
+
+void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task)
+{
+	struct muster__task **at;
+
+	if (!task->queued)
+		return;
+	for (at = &loop->tasks; *at != NULL && *at != task;)
+		at = &(*at)->next;
+	if (*at == task) {
+		*at = task->next;
+		if (task->next == NULL)
+			loop->tasks_end = at;
+	}
+	task->queued = false;
+}
+
+static void run_deferred_call(struct muster__task *task)
+{
+	struct deferred_call call = *MUSTER__CONTAINER(task, struct deferred_call, task);
+
+	free(MUSTER__CONTAINER(task, struct deferred_call, task));
+	call.fn(call.data);
+}
+
+int muster_loop_defer(struct muster_loop *loop, void (*fn)(void *data), void *data)
+{
+	struct deferred_call *call;
+
+	if (loop->freeing)
+		return MUSTER_ECLOSED;
+	call = calloc(1, sizeof *call);
+	if (call == NULL)
+		return -ENOMEM;
+	call->task.run = run_deferred_call;
+	call->fn = fn;
+	call->data = data;
+	muster__loop_queue(loop, &call->task);
+	return 0;
+}
+
+#define ANY_EVENT (EV_READ | EV_WRITE | EV_TIMEOUT | EV_SIGNAL | EV_CLOSED)
+
+int muster__event_add(struct muster_loop *loop, struct event *event, const struct timeval *timeout)
+{
+	bool added = event_pending(event, ANY_EVENT, NULL);
+
+	if (event_add(event, timeout) < 0)
+		return -ENOMEM;
+	if (!added)
+		loop->own_events++;
+	return 0;
+}
+
+void muster__event_del(struct muster_loop *loop, struct event *event)
+{
+	if (!event_initialized(event) || !event_pending(event, ANY_EVENT, NULL))
+		return;
+	event_del(event);
+	loop->own_events--;
+}
+
+struct timeval muster__ms(unsigned ms)
+{
+	return (struct timeval){ .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+}
+
+char *muster__loop_buffer(struct muster_loop *loop)
+{
+	if (loop->buffer == NULL)
+		loop->buffer = malloc(MUSTER__READ_SIZE);
+	return loop->buffer;
+}
+
+/* What users deferred is not called any more; it is only memory now. */
+static void free_deferred_calls(struct muster_loop *loop)
+{
+	while (loop->tasks != NULL) {
+		struct muster__task *task = loop->tasks;
+
+		assert(task->queued);
+		muster__loop_unqueue(loop, task);
+		if (task->run == run_deferred_call)
+			free(MUSTER__CONTAINER(task, struct deferred_call, task));
+	}
+}
+
+void muster_loop_free(struct muster_loop *loop)
+{
+	struct muster__object *object;
+
+	if (loop == NULL)
+		return;
+	loop->freeing = true;
+	while ((object = LIST_FIRST(&loop->objects)) != NULL) {
+		object->class->abandon(object);
+		muster__object_discard(object);
+	}
+	muster__lookup_shutdown(loop);
+	free_deferred_calls(loop);
+	event_free(loop->deferred);
+	muster__tables_free(loop);
+	free(loop->buffer);
+	if (loop->owned)
+		event_base_free(loop->base);
+	free(loop);
+}

@@ -1,0 +1,67 @@
+/* src/loop.h - what the rest of the library needs of a loop: liveness, the end of a turn, one large read buffer. */
+#ifndef SRC_LOOP_H
+#define SRC_LOOP_H
+
+#include <muster/loop.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+#include <sys/time.h>
+
+struct event;
+struct evdns_base;
+struct muster__object;
+struct muster__table;
+struct muster__listen_ops;
+struct muster__count_ops;
+
+/* Something to do at the end of the turn, embedded in whoever wants it. Zero-initialised but for `run`. */
+struct muster__task {
+	struct muster__task *next;
+	void (*run)(struct muster__task *task);
+	bool queued;
+};
+
+LIST_HEAD(muster__objects, muster__object);
+
+struct muster_loop {
+	struct event_base *base;
+	bool owned;   /* we made the base */
+	bool stopped; /* muster_loop_stop */
+	bool freeing; /* muster_loop_free is at work: nothing may be opened */
+	bool in_batch;
+	struct event *deferred;
+	struct muster__task *tasks, **tasks_end;
+	unsigned alive;      /* objects that are open and referenced */
+	unsigned own_events; /* events in the base that are ours: our objects count, not their events */
+	struct muster__objects objects;
+	struct muster__table *tables;
+	char *buffer;
+	struct evdns_base *dns; /* made at the first lookup */
+	unsigned lookups;       /* asked and not answered */
+	int epoll_fd; /* libevent's, once src/exclusive.c has found it; -1 before */
+	const struct muster__listen_ops *listen_ops;
+	const struct muster__count_ops *count_ops;
+	void *ops_data; /* of both tables */
+};
+
+/* How much one read takes: large, since evbuffer's own 4096 make bulk three times slower. */
+#define MUSTER__READ_SIZE ((size_t)256 * 1024)
+
+/* The buffer all sockets of the loop read into; NULL when memory is exhausted. */
+char *muster__loop_buffer(struct muster_loop *loop);
+
+/* Run `task` at the end of this turn; in the next one if this turn's batch is already running. */
+void muster__loop_queue(struct muster_loop *loop, struct muster__task *task);
+void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task);
+
+/*
+ * event_add and event_del for events of our own: they do not keep the loop running, our objects do. An event is either
+ * for a descriptor or a timer, never both, and persistent. 0 or -ENOMEM.
+ */
+int muster__event_add(struct muster_loop *loop, struct event *event, const struct timeval *timeout);
+void muster__event_del(struct muster_loop *loop, struct event *event);
+
+struct timeval muster__ms(unsigned ms);
+
+#endif

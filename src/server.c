@@ -1,0 +1,352 @@
+/*
+ * net.Server. It knows a source that feeds it connections, and counts them; where the source gets them is not its business.
+ * Promises: one on_listening or on_error per listen, one on_close per close and only after the last connection, nothing
+ * from inside a call.
+ */
+#include "src/server.h"
+
+#include "src/address.h"
+#include "src/error.h"
+#include "src/fd.h"
+#include "src/handlers.h"
+#include "src/lifecycle.h"
+#include "src/listener.h"
+#include "src/log.h"
+#include "src/sized.h"
+#include "src/socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct muster_server {
+	struct muster__object object;
+	struct muster__listeners on;
+	struct muster_server_options options;
+	struct muster__source *source; /* not NULL from listen to close */
+	unsigned connections;
+	unsigned row;
+	bool ready;         /* the source is bound */
+	bool listening_due; /* on_listening has not been delivered yet */
+	bool error_due;
+	struct muster_error error;
+};
+
+#define EMIT(server, event, ...) MUSTER__EMIT(&(server)->on, struct muster_server_handlers, event, __VA_ARGS__)
+
+static struct muster_server *server_of(struct muster__object *object)
+{
+	return MUSTER__CONTAINER(object, struct muster_server, object);
+}
+
+/* Rule 8 of the API: an error nobody listens for is logged. */
+static void emit_error(struct muster_server *server, const struct muster_error *error)
+{
+	char text[256];
+
+	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_error)) {
+		EMIT(server, on_error, server, error);
+		return;
+	}
+	muster_error_format(error, text, sizeof text);
+	muster__log(MUSTER_LOG_WARN, "server: %s", text);
+}
+
+static void server_turn(struct muster__object *object)
+{
+	struct muster_server *server = server_of(object);
+	struct muster_error error = server->error;
+
+	if (server->listening_due) {
+		server->listening_due = false;
+		EMIT(server, on_listening, server);
+	}
+	if (server->error_due) {
+		server->error_due = false;
+		emit_error(server, &error);
+	}
+	if (object->life == MUSTER__CLOSING && server->connections == 0) {
+		EMIT(server, on_close, server);
+		muster__object_ended(object);
+	}
+}
+
+static void drop_source(struct muster_server *server)
+{
+	struct muster__source *source = server->source;
+
+	server->source = NULL;
+	server->ready = server->listening_due = false;
+	if (source != NULL)
+		source->ops->close(source);
+}
+
+static void server_abandon(struct muster__object *object)
+{
+	struct muster_server *server = server_of(object);
+	bool opened = object->life != MUSTER__FRESH;
+
+	drop_source(server);
+	muster__sockets_leave(server);
+	if (opened)
+		EMIT(server, on_close, server);
+}
+
+static void server_free(struct muster__object *object)
+{
+	muster__listeners_clear(&server_of(object)->on);
+	free(server_of(object));
+}
+
+static const struct muster__class server_class = { "server", server_turn, server_abandon, server_free };
+
+struct muster_server *muster_server_new_sized(struct muster_loop *loop, const struct muster_server_options *options,
+					      size_t size)
+{
+	struct muster_server *server;
+
+	if (loop->freeing)
+		return muster__no_object(MUSTER_ECLOSED);
+	server = calloc(1, sizeof *server);
+	if (server == NULL)
+		return muster__no_object(-ENOMEM);
+	if (muster__sized_copy(&server->options, sizeof server->options, options, size) < 0) {
+		free(server);
+		return muster__no_object(-E2BIG);
+	}
+	muster__object_init(&server->object, loop, &server_class);
+	return server;
+}
+
+int muster_server_on_sized(struct muster_server *server, const struct muster_server_handlers *handlers, size_t size,
+			   void *data)
+{
+	return muster__listeners_on(server->object.loop, &server->on, handlers, size, sizeof *handlers, data);
+}
+
+int muster_server_off_sized(struct muster_server *server, const struct muster_server_handlers *handlers, size_t size,
+			    void *data)
+{
+	return muster__listeners_off(server->object.loop, &server->on, handlers, size, sizeof *handlers, data);
+}
+
+static int may_listen(const struct muster_server *server)
+{
+	if (server->object.loop->freeing)
+		return MUSTER_ECLOSED;
+	return server->source != NULL ? MUSTER_EALREADYLISTENING : 0;
+}
+
+static int check_options(const struct muster_listen_options *options)
+{
+	bool by_path = options->path != NULL && options->port == 0;
+	struct muster__sockaddr ignored;
+
+	if (options->port > 65535 || options->backlog < 0)
+		return -EINVAL;
+	if (!by_path)
+		return 0;
+	if (options->path[0] == '@' && (options->readable_all || options->writable_all))
+		return -EINVAL;
+	return muster__sockaddr_path(&ignored, options->path);
+}
+
+/* From here on the server is open, and its source tells the outcome. */
+static void begin(struct muster_server *server)
+{
+	server->error_due = false;
+	muster__object_open(&server->object);
+}
+
+int muster_server_listen_sized(struct muster_server *server, const struct muster_listen_options *options, size_t size)
+{
+	struct muster_loop *loop = server->object.loop;
+	struct muster_listen_options mine;
+	const struct muster__listen_ops *ops;
+	int err = muster__sized_copy(&mine, sizeof mine, options, size);
+
+	if (err == 0)
+		err = may_listen(server);
+	if (err == 0)
+		err = check_options(&mine);
+	if (err < 0)
+		return err;
+	ops = mine.exclusive ? &muster__listen_direct : loop->listen_ops;
+	begin(server);
+	err = ops->listen(server, &mine, &server->source, loop->ops_data);
+	if (err < 0)
+		muster__object_rest(&server->object);
+	return err;
+}
+
+int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
+{
+	struct muster__listener listener = { .fd = fd };
+	struct muster_error error = { .code = -EINVAL, .call = "listen" };
+	int err = may_listen(server);
+
+	if (err < 0) {
+		muster__fd_close(&fd);
+		return err;
+	}
+	begin(server);
+	if (muster__fd_check_stream(fd) < 0 || muster__fd_prepare(fd) < 0) {
+		muster__fd_close(&listener.fd);
+		muster__server_failed(server, &error);
+		return 0;
+	}
+	err = muster__source_here(server, &listener, backlog, 0, &server->source);
+	if (err < 0)
+		muster__object_rest(&server->object);
+	return err;
+}
+
+void muster__server_ready(struct muster_server *server)
+{
+	server->ready = true;
+	server->listening_due = true;
+	muster__object_wake(&server->object);
+}
+
+void muster__server_failed(struct muster_server *server, const struct muster_error *error)
+{
+	drop_source(server);
+	server->error = *error;
+	server->error_due = true;
+	muster__object_rest(&server->object);
+	muster__object_wake(&server->object);
+}
+
+void muster__server_accept_failed(struct muster_server *server, int err)
+{
+	struct muster_error error = { .code = err, .call = "accept" };
+
+	muster_server_address(server, &error.address);
+	emit_error(server, &error);
+}
+
+int muster_server_close(struct muster_server *server)
+{
+	if (server->source == NULL)
+		return MUSTER_ENOTRUNNING;
+	drop_source(server);
+	muster__object_close(&server->object);
+	return 0;
+}
+
+void muster_server_destroy(struct muster_server *server)
+{
+	drop_source(server);
+	server->error_due = false;
+	muster__sockets_destroy(server);
+	muster__object_close(&server->object);
+}
+
+static void drop_connection(struct muster_server *server, int fd)
+{
+	struct muster_address local = { 0 }, remote = { 0 };
+
+	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
+		muster__address_local(&local, fd);
+		muster__address_remote(&remote, fd);
+	}
+	muster__fd_close(&fd);
+	EMIT(server, on_drop, server, &local, &remote);
+}
+
+void muster__server_adopt(struct muster_server *server, int fd)
+{
+	const struct muster__count_ops *count = server->object.loop->count_ops;
+	struct muster_socket *socket;
+
+	if (server->options.max_connections != 0 && server->connections >= server->options.max_connections) {
+		drop_connection(server, fd);
+		return;
+	}
+	socket = muster__socket_accepted(server, fd, &server->options, server->row);
+	if (socket == NULL) {
+		muster__server_accept_failed(server, -ENOMEM);
+		return;
+	}
+	server->connections++;
+	if (count != NULL)
+		count->opened(server->row, server->object.loop->ops_data);
+	EMIT(server, on_connection, server, socket);
+}
+
+bool muster__server_has_room(const struct muster_server *server)
+{
+	return server->options.max_connections == 0 || server->connections < server->options.max_connections;
+}
+
+bool muster__server_may_accept(struct muster_server *server)
+{
+	const struct muster__count_ops *count = server->object.loop->count_ops;
+
+	return count == NULL || count->has_room(server->row, server->object.loop->ops_data);
+}
+
+void muster__server_connection_gone(struct muster_server *server, unsigned row)
+{
+	const struct muster__count_ops *count = server->object.loop->count_ops;
+
+	server->connections--;
+	if (count != NULL)
+		count->closed(row, server->object.loop->ops_data);
+	if (server->source != NULL && server->source->ops->room != NULL)
+		server->source->ops->room(server->source);
+	if (server->object.life == MUSTER__CLOSING && server->connections == 0)
+		muster__object_wake(&server->object);
+}
+
+struct muster__source *muster__server_source(const struct muster_server *server)
+{
+	return server->source;
+}
+
+void muster__server_set_row(struct muster_server *server, unsigned row)
+{
+	server->row = row;
+}
+
+int muster_server_address(struct muster_server *server, struct muster_address *out)
+{
+	if (!server->ready)
+		return MUSTER_ENOTRUNNING;
+	return server->source->ops->address(server->source, out);
+}
+
+bool muster_server_is_listening(const struct muster_server *server)
+{
+	return server->ready;
+}
+
+int muster_server_fd(const struct muster_server *server)
+{
+	return server->source != NULL ? server->source->ops->fd(server->source) : -1;
+}
+
+unsigned muster_server_connections(const struct muster_server *server)
+{
+	return server->connections;
+}
+
+void muster_server_set_max_connections(struct muster_server *server, unsigned max)
+{
+	server->options.max_connections = max;
+}
+
+void muster_server_ref(struct muster_server *server)
+{
+	muster__object_ref(&server->object);
+}
+
+void muster_server_unref(struct muster_server *server)
+{
+	muster__object_unref(&server->object);
+}
+
+struct muster_loop *muster_server_loop(const struct muster_server *server)
+{
+	return server->object.loop;
+}

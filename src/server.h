@@ -1,0 +1,38 @@
+/* src/server.h - net.Server, seen from what feeds it and from its sockets. */
+#ifndef SRC_SERVER_H
+#define SRC_SERVER_H
+
+#include <muster/server.h>
+
+struct muster__source;
+
+/* The source is bound: on_listening at the end of the turn. */
+void muster__server_ready(struct muster_server *server);
+
+/* The source could not listen: it is closed, and on_error comes at the end of the turn. */
+void muster__server_failed(struct muster_server *server, const struct muster_error *error);
+
+/* accept failed; the server goes on. */
+void muster__server_accept_failed(struct muster_server *server, int err);
+
+/*
+ * The only door through which a connection enters a server, whoever accepted it. Takes `fd` in every case: a socket and
+ * on_connection, or, over max_connections, closed and on_drop.
+ */
+void muster__server_adopt(struct muster_server *server, int fd);
+
+/* Below max_connections, and below the limits of the loop's counting operations. */
+bool muster__server_has_room(const struct muster_server *server);
+
+/* May accept at all: limits beyond the server's own hold it back; its own drops instead. */
+bool muster__server_may_accept(struct muster_server *server);
+
+/* One of its sockets, counted in `row` when it came, has been destroyed. */
+void muster__server_connection_gone(struct muster_server *server, unsigned row);
+
+struct muster__source *muster__server_source(const struct muster_server *server);
+
+/* What the loop's counting operations are told with each connection from here on: which row of theirs counts it. */
+void muster__server_set_row(struct muster_server *server, unsigned row);
+
+#endif
