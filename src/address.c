@@ -230,6 +230,9 @@ int muster_address_parse(struct muster_address *out, const char *text)
 
 	if (err == 0 && port_text != NULL)
 		err = parse_port(port_text, &port);
+	/* Brackets are for what has colons of its own. */
+	if (err == 0 && text[0] == '[' && !muster_is_ipv6(host))
+		err = -EINVAL;
 	if (err == 0)
 		err = muster__sockaddr_ip(&address, host, port);
 	if (err == 0)

@@ -50,11 +50,10 @@ static void on_wait(evutil_socket_t fd, short what, void *data)
 static void on_accepted(struct muster__acceptor *acceptor, int fd)
 {
 	struct here *here = MUSTER__CONTAINER(acceptor, struct here, acceptor);
-	struct muster_server *server = here->server;
 
-	muster__server_adopt(server, fd);
+	muster__server_adopt(here->server, fd);
 	/* The handler may have closed the server, and this source with it. */
-	if (muster__server_source(server) == &here->source && !muster__server_may_accept(server))
+	if (here->listener.fd >= 0 && !muster__server_may_accept(here->server))
 		look_for_room(here);
 }
 

@@ -2,6 +2,7 @@
 #include "src/error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,11 +24,17 @@ static const char *own_name(int code)
 	}
 }
 
+/* An errno can be behind it, and negating it is defined. */
+static bool is_system(int code)
+{
+	return code <= 0 && code > -4096;
+}
+
 const char *muster_error_name(int code)
 {
 	const char *name = own_name(code);
 
-	if (name == NULL && code <= 0)
+	if (name == NULL && is_system(code))
 		name = code == 0 ? "OK" : strerrorname_np(-code);
 	return name != NULL ? name : "UNKNOWN";
 }
@@ -43,7 +50,7 @@ const char *muster_strerror(int code)
 #undef XX
 	default: break;
 	}
-	if (code <= 0)
+	if (is_system(code))
 		text = strerrordesc_np(-code);
 	return text != NULL ? text : "unknown error";
 }

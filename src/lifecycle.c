@@ -36,6 +36,7 @@ void muster__object_init(struct muster__object *object, struct muster_loop *loop
 
 void muster__object_open(struct muster__object *object)
 {
+	object->reopened = object->ending;
 	enter(object, MUSTER__OPEN, object->referenced);
 }
 
@@ -66,10 +67,19 @@ void muster__object_unref(struct muster__object *object)
 	enter(object, object->life, false);
 }
 
+void muster__object_ending(struct muster__object *object)
+{
+	object->ending = true;
+	object->reopened = false;
+}
+
 void muster__object_ended(struct muster__object *object)
 {
+	bool reopened = object->ending && object->reopened;
+
+	object->ending = false;
 	/* While the loop is freed, its own sweep discards the object. */
-	if (object->life == MUSTER__CLOSING && !object->loop->freeing)
+	if (object->life == MUSTER__CLOSING && !reopened && !object->loop->freeing)
 		muster__object_discard(object);
 }
 

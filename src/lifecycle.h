@@ -26,6 +26,8 @@ struct muster__object {
 	LIST_ENTRY(muster__object) link;
 	unsigned char life; /* enum muster__life */
 	bool referenced;
+	bool ending;   /* on_close is being delivered ... */
+	bool reopened; /* ... and has opened the object again */
 };
 
 #define MUSTER__CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -47,7 +49,11 @@ void muster__object_wake(struct muster__object *object);
 void muster__object_ref(struct muster__object *object);
 void muster__object_unref(struct muster__object *object);
 
-/* on_close has been delivered: free the object, unless it was opened again meanwhile. */
+/*
+ * Around the delivery of on_close: afterwards the object is freed, unless on_close opened it again. Closed again at once
+ * it has one more on_close to come.
+ */
+void muster__object_ending(struct muster__object *object);
 void muster__object_ended(struct muster__object *object);
 
 /* A constructor failed half way: off the loop, nothing is delivered, memory is freed. */

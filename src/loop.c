@@ -10,6 +10,7 @@
 #include "src/loop.h"
 
 #include "src/error.h"
+#include "src/fd.h"
 #include "src/handlers.h"
 #include "src/lifecycle.h"
 #include "src/listener.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 struct deferred_call {
 	struct muster__task task;
@@ -70,13 +72,27 @@ static struct muster_loop *loop_on(struct event_base *base, bool owned)
 	return loop;
 }
 
+/* libevent ends the process when it finds no descriptors for its signal pipe, so they are looked for before. */
+static int find_descriptors(void)
+{
+	int i, err = 0, fds[] = { -1, -1, -1, -1 };
+
+	for (i = 0; i < 4 && err == 0; i++)
+		if ((fds[i] = eventfd(0, EFD_CLOEXEC)) < 0)
+			err = -errno;
+	while (i-- > 0)
+		muster__fd_close(&fds[i]);
+	return err;
+}
+
 struct muster_loop *muster_loop_new(void)
 {
-	struct event_base *base = event_base_new();
+	int err = find_descriptors();
+	struct event_base *base = err == 0 ? event_base_new() : NULL;
 	struct muster_loop *loop;
 
 	if (base == NULL)
-		return muster__no_object(errno != 0 ? -errno : -ENOMEM);
+		return muster__no_object(err < 0 ? err : -ENOMEM);
 	loop = loop_on(base, true);
 	if (loop == NULL)
 		event_base_free(base);
@@ -213,7 +229,10 @@ char *muster__loop_buffer(struct muster_loop *loop)
 	return loop->buffer;
 }
 
-/* What users deferred is not called any more; it is only memory now. */
+/*
+ * What users deferred is not called any more; it is only memory now. A task of our own that is left belongs to no object,
+ * and only frees what was closed or cancelled in the last turn.
+ */
 static void free_deferred_calls(struct muster_loop *loop)
 {
 	while (loop->tasks != NULL) {
@@ -223,6 +242,8 @@ static void free_deferred_calls(struct muster_loop *loop)
 		muster__loop_unqueue(loop, task);
 		if (task->run == run_deferred_call)
 			free(MUSTER__CONTAINER(task, struct deferred_call, task));
+		else
+			task->run(task);
 	}
 }
 

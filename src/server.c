@@ -57,15 +57,17 @@ static void server_turn(struct muster__object *object)
 	struct muster_server *server = server_of(object);
 	struct muster_error error = server->error;
 
-	if (server->listening_due) {
-		server->listening_due = false;
-		EMIT(server, on_listening, server);
-	}
+	/* With both due, the error is that of an earlier listen. */
 	if (server->error_due) {
 		server->error_due = false;
 		emit_error(server, &error);
 	}
+	if (server->listening_due) {
+		server->listening_due = false;
+		EMIT(server, on_listening, server);
+	}
 	if (object->life == MUSTER__CLOSING && server->connections == 0) {
+		muster__object_ending(object);
 		EMIT(server, on_close, server);
 		muster__object_ended(object);
 	}
@@ -154,8 +156,17 @@ static int check_options(const struct muster_listen_options *options)
 /* From here on the server is open, and its source tells the outcome. */
 static void begin(struct muster_server *server)
 {
-	server->error_due = false;
 	muster__object_open(&server->object);
+}
+
+/* ... unless there was no memory for a source: then nothing has changed, and an on_close that was due still is. */
+static int begun(struct muster_server *server, enum muster__life before, int err)
+{
+	if (err < 0 && before == MUSTER__CLOSING)
+		muster__object_close(&server->object);
+	else if (err < 0)
+		muster__object_rest(&server->object);
+	return err;
 }
 
 int muster_server_listen_sized(struct muster_server *server, const struct muster_listen_options *options, size_t size)
@@ -163,6 +174,7 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 	struct muster_loop *loop = server->object.loop;
 	struct muster_listen_options mine;
 	const struct muster__listen_ops *ops;
+	enum muster__life before = server->object.life;
 	int err = muster__sized_copy(&mine, sizeof mine, options, size);
 
 	if (err == 0)
@@ -173,10 +185,20 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 		return err;
 	ops = mine.exclusive ? &muster__listen_direct : loop->listen_ops;
 	begin(server);
-	err = ops->listen(server, &mine, &server->source, loop->ops_data);
-	if (err < 0)
-		muster__object_rest(&server->object);
-	return err;
+	return begun(server, before, ops->listen(server, &mine, &server->source, loop->ops_data));
+}
+
+int muster__server_listen_on(struct muster_server *server, struct muster__listener *listener, int backlog)
+{
+	enum muster__life before = server->object.life;
+	int err = may_listen(server);
+
+	if (err < 0) {
+		muster__listener_close(listener, true);
+		return err;
+	}
+	begin(server);
+	return begun(server, before, muster__source_here(server, listener, backlog, 0, &server->source));
 }
 
 int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
@@ -185,20 +207,12 @@ int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
 	struct muster_error error = { .code = -EINVAL, .call = "listen" };
 	int err = may_listen(server);
 
-	if (err < 0) {
-		muster__fd_close(&fd);
-		return err;
-	}
+	if (err < 0 || (muster__fd_check_stream(fd) == 0 && muster__fd_prepare(fd) == 0))
+		return muster__server_listen_on(server, &listener, backlog);
+	muster__listener_close(&listener, false);
 	begin(server);
-	if (muster__fd_check_stream(fd) < 0 || muster__fd_prepare(fd) < 0) {
-		muster__fd_close(&listener.fd);
-		muster__server_failed(server, &error);
-		return 0;
-	}
-	err = muster__source_here(server, &listener, backlog, 0, &server->source);
-	if (err < 0)
-		muster__object_rest(&server->object);
-	return err;
+	muster__server_failed(server, &error);
+	return 0;
 }
 
 void muster__server_ready(struct muster_server *server)
@@ -249,6 +263,9 @@ static void drop_connection(struct muster_server *server, int fd)
 	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
 		muster__address_local(&local, fd);
 		muster__address_remote(&remote, fd);
+		/* The end of a client that connects to a path has no name. */
+		if (local.family == MUSTER__FAMILY_UNIX)
+			local.family = remote.family = 0;
 	}
 	muster__fd_close(&fd);
 	EMIT(server, on_drop, server, &local, &remote);
@@ -299,9 +316,15 @@ void muster__server_connection_gone(struct muster_server *server, unsigned row)
 		muster__object_wake(&server->object);
 }
 
-struct muster__source *muster__server_source(const struct muster_server *server)
+void muster__servers_each(struct muster_loop *loop, void (*fn)(struct muster_server *server, void *data), void *data)
 {
-	return server->source;
+	struct muster__object *object, *next;
+
+	for (object = LIST_FIRST(&loop->objects); object != NULL; object = next) {
+		next = LIST_NEXT(object, link);
+		if (object->class == &server_class && server_of(object)->source != NULL)
+			fn(server_of(object), data);
+	}
 }
 
 void muster__server_set_row(struct muster_server *server, unsigned row)

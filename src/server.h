@@ -4,7 +4,11 @@
 
 #include <muster/server.h>
 
+struct muster__listener;
 struct muster__source;
+
+/* muster_server_listen on what is bound already; `listener` is taken in every case, its path with it. */
+int muster__server_listen_on(struct muster_server *server, struct muster__listener *listener, int backlog);
 
 /* The source is bound: on_listening at the end of the turn. */
 void muster__server_ready(struct muster_server *server);
@@ -30,7 +34,8 @@ bool muster__server_may_accept(struct muster_server *server);
 /* One of its sockets, counted in `row` when it came, has been destroyed. */
 void muster__server_connection_gone(struct muster_server *server, unsigned row);
 
-struct muster__source *muster__server_source(const struct muster_server *server);
+/* Call fn for each server of the loop that is listening or about to. fn may close it. */
+void muster__servers_each(struct muster_loop *loop, void (*fn)(struct muster_server *server, void *data), void *data);
 
 /* What the loop's counting operations are told with each connection from here on: which row of theirs counts it. */
 void muster__server_set_row(struct muster_server *server, unsigned row);

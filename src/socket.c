@@ -104,6 +104,7 @@ static void socket_turn(struct muster__object *object)
 		emit_error(socket);
 	if (object->life != MUSTER__CLOSING)
 		return;
+	muster__object_ending(object);
 	emit_close(socket);
 	muster__object_ended(object);
 }
@@ -250,13 +251,15 @@ struct muster_socket *muster__socket_accepted(struct muster_server *server, int 
 	return socket;
 }
 
-static void each_socket(struct muster_server *server, void (*fn)(struct muster_socket *socket))
+/* `server` NULL: every socket of the loop. */
+static void each_socket(struct muster_loop *loop, const struct muster_server *server,
+			void (*fn)(struct muster_socket *socket))
 {
 	struct muster__object *object, *next;
 
-	for (object = LIST_FIRST(&muster_server_loop(server)->objects); object != NULL; object = next) {
+	for (object = LIST_FIRST(&loop->objects); object != NULL; object = next) {
 		next = LIST_NEXT(object, link);
-		if (object->class == &socket_class && socket_of(object)->server == server)
+		if (object->class == &socket_class && (server == NULL || socket_of(object)->server == server))
 			fn(socket_of(object));
 	}
 }
@@ -268,12 +271,17 @@ static void destroy_quietly(struct muster_socket *socket)
 
 void muster__sockets_destroy(struct muster_server *server)
 {
-	each_socket(server, destroy_quietly);
+	each_socket(muster_server_loop(server), server, destroy_quietly);
 }
 
 void muster__sockets_leave(struct muster_server *server)
 {
-	each_socket(server, leave_server);
+	each_socket(muster_server_loop(server), server, leave_server);
+}
+
+void muster__sockets_finish(struct muster_loop *loop)
+{
+	each_socket(loop, NULL, muster_socket_destroy_soon);
 }
 
 int muster_socket_on_sized(struct muster_socket *socket, const struct muster_socket_handlers *handlers, size_t size,

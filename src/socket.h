@@ -64,6 +64,8 @@ struct muster_socket *muster__socket_accepted(struct muster_server *server, int 
 /* Destroy all sockets of the server; or, when the loop is freed, only part with it. */
 void muster__sockets_destroy(struct muster_server *server);
 void muster__sockets_leave(struct muster_server *server);
+/* muster_socket_destroy_soon for every socket of the loop. */
+void muster__sockets_finish(struct muster_loop *loop);
 /* A connection, or the way to one, begins: the state of an earlier one is gone, the socket is open. */
 void muster__socket_begin(struct muster_socket *socket);
 /* The connection is made: `fd` is taken. */

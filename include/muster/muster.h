@@ -3,6 +3,8 @@
 #define MUSTER_MUSTER_H
 
 #include <muster/address.h>
+#include <muster/channel.h>
+#include <muster/cluster.h>
 #include <muster/error.h>
 #include <muster/log.h>
 #include <muster/loop.h>

@@ -1,0 +1,162 @@
+/* muster/cluster.h - a primary and its workers: fork them, spread connections over them, replace those that die. */
+#ifndef MUSTER_CLUSTER_H
+#define MUSTER_CLUSTER_H
+
+#include <muster/address.h>
+#include <muster/channel.h>
+#include <muster/error.h>
+#include <muster/export.h>
+#include <muster/policy.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct muster_cluster;
+struct muster_loop;
+struct muster_worker;
+
+/*
+ * What a worker runs, in the forked child: it sets things up on muster_worker_loop(self) and returns; the library then runs
+ * that loop until nothing is alive and exits 0. Negative: a log line and exit status 1.
+ */
+typedef int (*muster_worker_function)(struct muster_worker *self, void *data);
+
+/* Zero is the default for each: cluster.setupPrimary(settings). */
+struct muster_cluster_options {
+	muster_worker_function worker;
+	void *data;                  /* for `worker`; as it was when the worker was forked */
+	enum muster_policy policy;   /* for listeners that name none; 0 is round robin */
+	bool respawn;                /* fork a new worker when one dies without having been asked to leave */
+	unsigned window;             /* unanswered hand-overs per worker; 0 is 16, at most 64 */
+	unsigned backoff_ms;         /* respawn of a worker that never came online: first delay, 0 is 100 ... */
+	unsigned backoff_max_ms;     /* ... doubling up to this, 0 is 10,000 */
+	unsigned orphan_timeout_ms;  /* how long a worker drains once its primary is gone; 0 is 30,000 */
+	bool own_group;              /* each worker in a process group of its own: Ctrl-C reaches the primary alone */
+};
+
+/* One table for the cluster (all workers, and on_close) and for a single worker. */
+struct muster_worker_handlers {
+	void (*on_fork)(struct muster_worker *worker, void *data);
+	void (*on_online)(struct muster_worker *worker, void *data);
+	void (*on_listening)(struct muster_worker *worker, const struct muster_address *address, void *data);
+	void (*on_message)(struct muster_worker *worker, struct muster_message *message, void *data);
+	/* Its channel has closed. */
+	void (*on_disconnect)(struct muster_worker *worker, void *data);
+	/* It has been reaped: an exit code, or the signal that killed it (the other is 0). */
+	void (*on_exit)(struct muster_worker *worker, int code, int signal, void *data);
+	/* The cluster could not do something: fork a worker, accept. `worker` may be NULL. */
+	void (*on_error)(struct muster_worker *worker, const struct muster_error *error, void *data);
+	/* The cluster is closed: no worker and no listener is left. It is freed when this returns. */
+	void (*on_close)(struct muster_cluster *cluster, void *data);
+};
+
+/* NULL with errno set: ENOMEM, EINVAL (no worker function, window over 64), E2BIG. */
+MUSTER_API struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop,
+							   const struct muster_cluster_options *options, size_t size);
+
+static inline struct muster_cluster *muster_cluster_new(struct muster_loop *loop,
+							const struct muster_cluster_options *options)
+{
+	return muster_cluster_new_sized(loop, options, sizeof *options);
+}
+
+MUSTER_API int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
+				       size_t size, void *data);
+MUSTER_API int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
+					size_t size, void *data);
+
+static inline int muster_cluster_on(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
+				    void *data)
+{
+	return muster_cluster_on_sized(cluster, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_cluster_off(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
+				     void *data)
+{
+	return muster_cluster_off_sized(cluster, handlers, sizeof *handlers, data);
+}
+
+/*
+ * cluster.fork([env]): one more worker. `env` ("NAME=value", NULL-terminated) is set in the child; it and `out` may be NULL.
+ * -errno of fork, -EAGAIN when no slot is left, MUSTER_ECLOSED after close. on_fork follows.
+ */
+MUSTER_API int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, struct muster_worker **out);
+
+/* Fork `count` workers; 0 is one per CPU this process may use. */
+MUSTER_API int muster_cluster_start(struct muster_cluster *cluster, unsigned count);
+
+/* Ask all workers to leave: each closes its servers, lets its connections end, and exits. `done` after the last. -ENOMEM. */
+MUSTER_API int muster_cluster_disconnect(struct muster_cluster *cluster,
+					 void (*done)(struct muster_cluster *cluster, void *data), void *data);
+
+/* Close the listeners, let the workers leave, then on_close. The only end of a cluster but its loop's. */
+MUSTER_API int muster_cluster_close(struct muster_cluster *cluster);
+
+/* Iterate over the workers that are not gone: NULL gives the first, the last gives NULL. */
+MUSTER_API struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct muster_worker *previous);
+
+/* One limit over all workers: at it the primary stops accepting. 0 is none. */
+MUSTER_API void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max);
+
+MUSTER_API struct muster_loop *muster_cluster_loop(const struct muster_cluster *cluster);
+
+/* cluster.worker: in a worker this process, else NULL; and whether this is no worker. */
+MUSTER_API struct muster_worker *muster_worker_self(void);
+MUSTER_API bool muster_is_primary(void);
+
+MUSTER_API int muster_worker_on_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
+				      size_t size, void *data);
+MUSTER_API int muster_worker_off_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
+				       size_t size, void *data);
+
+static inline int muster_worker_on(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
+				   void *data)
+{
+	return muster_worker_on_sized(worker, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_worker_off(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
+				    void *data)
+{
+	return muster_worker_off_sized(worker, handlers, sizeof *handlers, data);
+}
+
+/* Ids count from 1 and are never used again. */
+MUSTER_API unsigned muster_worker_id(const struct muster_worker *worker);
+MUSTER_API pid_t muster_worker_pid(const struct muster_worker *worker);
+MUSTER_API struct muster_loop *muster_worker_loop(const struct muster_worker *worker);
+MUSTER_API bool muster_worker_is_connected(const struct muster_worker *worker);
+MUSTER_API bool muster_worker_is_dead(const struct muster_worker *worker);
+/* It left because it was asked to, or wanted to; not because it died. */
+MUSTER_API bool muster_worker_exited_after_disconnect(const struct muster_worker *worker);
+
+/*
+ * Close the servers, let the connections end, close the channel. In the primary: ask the worker to. MUSTER_ECHANNEL if it is
+ * not connected.
+ */
+MUSTER_API int muster_worker_disconnect(struct muster_worker *worker);
+
+/* Primary: send the signal (0 is SIGTERM). Worker: leave without waiting for connections, exit 0. -ESRCH if it is gone. */
+MUSTER_API int muster_worker_kill(struct muster_worker *worker, int signal);
+
+/*
+ * Send a message to the other side: worker.send, process.send. 0: it is queued, and a handle in it is given away.
+ * MUSTER_ECHANNEL, -ENOBUFS (the peer does not read), -EINVAL (no message, text with a newline), MUSTER_EHANDLETYPE, -ENOMEM.
+ */
+MUSTER_API int muster_worker_send_sized(struct muster_worker *worker, const struct muster_message *message,
+					size_t size);
+
+static inline int muster_worker_send(struct muster_worker *worker, const struct muster_message *message)
+{
+	return muster_worker_send_sized(worker, message, sizeof *message);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

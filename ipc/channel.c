@@ -1,0 +1,603 @@
+/*
+ * The channel. Incoming: bytes become lines, descriptors queue up beside them, and each handle line claims the oldest one and
+ * is acknowledged exactly once. Outgoing: a queue of chunks, each with at most one descriptor; everything said in a turn
+ * leaves in one write.
+ *
+ * A peer may die at any byte and may send anything. Whatever descriptor is not claimed is closed; whatever is not a message is
+ * counted, logged and ignored, and a peer that goes on so loses its channel.
+ */
+#include "ipc/channel.h"
+
+#include "ipc/fdpass.h"
+#include "src/fd.h"
+
+#include <errno.h>
+#include <muster/error.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_SIZE 65536u
+#define READS_PER_TURN 64
+#define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024)
+#define QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define DRAIN_BYTES ((size_t)128 * 1024)
+#define MALFORMED_MAX 16
+#define FDS_MAX 1024 /* unclaimed: far more than lines can be unfinished */
+#define CHUNK_ROOM 1024
+
+struct muster__chunk {
+	TAILQ_ENTRY(muster__chunk) next;
+	size_t length, offset, room;
+	int fd; /* owned; goes with the first byte */
+	bool is_handle;
+	uint64_t ticket;
+	char bytes[];
+};
+
+/* ---- tickets: which handle does an ACK answer? */
+
+static int tickets_grow(struct muster__tickets *tickets)
+{
+	unsigned size = tickets->size ? tickets->size * 2 : 16, i;
+	uint64_t *ring = malloc(size * sizeof *ring);
+
+	if (ring == NULL)
+		return -ENOMEM;
+	for (i = 0; i < tickets->count; i++)
+		ring[i] = tickets->ring[(tickets->first + i) % tickets->size];
+	free(tickets->ring);
+	tickets->ring = ring;
+	tickets->size = size;
+	tickets->first = 0;
+	return 0;
+}
+
+/* Room is made before a handle is sent, so that sending cannot be half done. */
+static int tickets_reserve(struct muster__tickets *tickets)
+{
+	return tickets->count < tickets->size ? 0 : tickets_grow(tickets);
+}
+
+static void tickets_push(struct muster__tickets *tickets, uint64_t ticket)
+{
+	tickets->ring[(tickets->first + tickets->count++) % tickets->size] = ticket;
+}
+
+static bool tickets_pop(struct muster__tickets *tickets, uint64_t *ticket)
+{
+	if (tickets->count == 0)
+		return false;
+	*ticket = tickets->ring[tickets->first];
+	tickets->first = (tickets->first + 1) % tickets->size;
+	tickets->count--;
+	return true;
+}
+
+/* ---- out */
+
+static void chunk_free(struct muster__chunk *chunk)
+{
+	muster__fd_close(&chunk->fd);
+	free(chunk);
+}
+
+static struct muster__chunk *chunk_new(size_t room)
+{
+	struct muster__chunk *chunk = malloc(sizeof *chunk + room);
+
+	if (chunk == NULL)
+		return NULL;
+	*chunk = (struct muster__chunk){ .room = room, .fd = -1 };
+	return chunk;
+}
+
+static void chunk_append(struct muster__channel *channel, struct muster__chunk *chunk, const char *text, size_t length)
+{
+	memcpy(chunk->bytes + chunk->length, text, length);
+	chunk->length += length;
+	channel->queued += length;
+}
+
+static void drop_queue(struct muster__channel *channel)
+{
+	struct muster__chunk *chunk;
+
+	while ((chunk = TAILQ_FIRST(&channel->chunks)) != NULL) {
+		TAILQ_REMOVE(&channel->chunks, chunk, next);
+		chunk_free(chunk);
+	}
+	channel->queued = 0;
+	muster__event_del(channel->loop, &channel->writable);
+}
+
+static void peer_is_gone(struct muster__channel *channel)
+{
+	muster__event_del(channel->loop, &channel->readable);
+	drop_queue(channel);
+	if (channel->state < MUSTER__CHANNEL_ENDED) {
+		channel->state = MUSTER__CHANNEL_ENDED;
+		muster__loop_queue(channel->loop, &channel->task);
+	}
+}
+
+/* Towards Node's receiver: a descriptor behind 64 KiB of plain data can be paired with the wrong line, unless it is alone. */
+static bool must_be_alone(const struct muster__channel *channel, size_t length)
+{
+	return channel->plain_since_fd + length > READ_SIZE;
+}
+
+static bool must_wait(const struct muster__channel *channel, size_t length)
+{
+	return channel->tickets.count > 0 && (channel->alone || must_be_alone(channel, length));
+}
+
+/* The first bytes of a handle line have gone, and the descriptor with them. */
+static void handle_sent(struct muster__channel *channel, size_t length, uint64_t ticket)
+{
+	channel->alone = must_be_alone(channel, length);
+	channel->plain_since_fd = 0;
+	tickets_push(&channel->tickets, ticket);
+}
+
+/* Sends some of the first chunk. 0: it is gone; -EAGAIN: later; else the peer is gone. */
+static int send_chunk(struct muster__channel *channel, struct muster__chunk *chunk)
+{
+	bool first_bytes = chunk->offset == 0;
+	ssize_t sent;
+
+	if (chunk->is_handle && first_bytes && must_wait(channel, chunk->length))
+		return -EAGAIN;
+	if (chunk->is_handle && first_bytes && tickets_reserve(&channel->tickets) < 0)
+		return -EAGAIN;
+	sent = muster__fdpass_send(channel->fd, chunk->bytes + chunk->offset, chunk->length - chunk->offset, chunk->fd);
+	if (sent < 0)
+		return sent == -ETOOMANYREFS || sent == -ENOBUFS ? -EAGAIN : (int)sent;
+	if (chunk->is_handle && first_bytes)
+		handle_sent(channel, chunk->length, chunk->ticket);
+	else if (!chunk->is_handle)
+		channel->plain_since_fd += (size_t)sent;
+	muster__fd_close(&chunk->fd);
+	chunk->offset += (size_t)sent;
+	channel->queued -= (size_t)sent;
+	return chunk->offset < chunk->length ? -EAGAIN : 0;
+}
+
+static void tell_drained(struct muster__channel *channel)
+{
+	if (!channel->full || channel->queued > 0)
+		return;
+	channel->full = false;
+	if (channel->state == MUSTER__CHANNEL_OPEN)
+		channel->ops->drained(channel);
+}
+
+/* When the peer is gone what is queued is of no use; the reading side will see the end and tell it. */
+void muster__channel_flush(struct muster__channel *channel)
+{
+	struct muster__chunk *chunk;
+	int err = 0;
+
+	if (channel->fd < 0)
+		return;
+	while (err == 0 && (chunk = TAILQ_FIRST(&channel->chunks)) != NULL) {
+		err = send_chunk(channel, chunk);
+		if (err == 0) {
+			TAILQ_REMOVE(&channel->chunks, chunk, next);
+			chunk_free(chunk);
+		}
+	}
+	if (err == -EAGAIN) {
+		channel->full = true;
+		muster__event_add(channel->loop, &channel->writable, NULL);
+		return;
+	}
+	if (err < 0)
+		drop_queue(channel);
+	muster__event_del(channel->loop, &channel->writable);
+	tell_drained(channel);
+	if (channel->state == MUSTER__CHANNEL_ENDING) {
+		channel->state = MUSTER__CHANNEL_ENDED;
+		muster__loop_queue(channel->loop, &channel->task);
+	}
+}
+
+/* A level-triggered watch would spin while a handle waits for the answer to another one; the answer flushes too. */
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__channel *channel = data;
+	const struct muster__chunk *chunk = TAILQ_FIRST(&channel->chunks);
+
+	(void)fd, (void)what;
+	if (chunk != NULL && chunk->is_handle && chunk->offset == 0 && must_wait(channel, chunk->length))
+		muster__event_del(channel->loop, &channel->writable);
+	else
+		muster__channel_flush(channel);
+}
+
+static int may_send(const struct muster__channel *channel, size_t length)
+{
+	if (channel->state != MUSTER__CHANNEL_OPEN)
+		return MUSTER_ECHANNEL;
+	return channel->queued + length > QUEUE_MAX_BYTES ? -ENOBUFS : 0;
+}
+
+static void flush_later(struct muster__channel *channel)
+{
+	if (!channel->reading)
+		muster__loop_queue(channel->loop, &channel->task);
+}
+
+int muster__channel_print(struct muster__channel *channel, const char *text, size_t length)
+{
+	struct muster__chunk *last = TAILQ_LAST(&channel->chunks, muster__chunks);
+	int err = may_send(channel, length);
+
+	if (err < 0)
+		return err;
+	if (last == NULL || last->is_handle || last->room - last->length < length) {
+		last = chunk_new(length > CHUNK_ROOM ? length : CHUNK_ROOM);
+		if (last == NULL)
+			return -ENOMEM;
+		TAILQ_INSERT_TAIL(&channel->chunks, last, next);
+	}
+	chunk_append(channel, last, text, length);
+	flush_later(channel);
+	return 0;
+}
+
+static int queue_handle(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+{
+	struct muster__chunk *chunk = chunk_new(length);
+
+	if (chunk == NULL) {
+		muster__fd_close(&fd);
+		return -ENOMEM;
+	}
+	chunk->fd = fd;
+	chunk->is_handle = true;
+	chunk->ticket = ticket;
+	TAILQ_INSERT_TAIL(&channel->chunks, chunk, next);
+	chunk_append(channel, chunk, line, length);
+	return 0;
+}
+
+int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+{
+	int err = may_send(channel, length);
+
+	if (err < 0) {
+		muster__fd_close(&fd);
+		return err;
+	}
+	err = queue_handle(channel, line, length, fd, ticket);
+	flush_later(channel);
+	return err;
+}
+
+/* The rest of a line whose descriptor has gone already; the room for it was made before. */
+static void queue_rest(struct muster__channel *channel, struct muster__chunk *rest, const char *text, size_t length)
+{
+	TAILQ_INSERT_TAIL(&channel->chunks, rest, next);
+	chunk_append(channel, rest, text, length);
+	channel->full = true;
+	muster__event_add(channel->loop, &channel->writable, NULL);
+}
+
+int muster__channel_try(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+{
+	struct muster__chunk *rest;
+	ssize_t sent;
+
+	if (channel->state != MUSTER__CHANNEL_OPEN)
+		return MUSTER_ECHANNEL;
+	if (channel->queued > 0)
+		muster__channel_flush(channel);
+	if (channel->queued > 0 || must_wait(channel, length) || tickets_reserve(&channel->tickets) < 0) {
+		channel->full = true;
+		return -EAGAIN;
+	}
+	sent = muster__fdpass_send(channel->fd, line, length, fd);
+	if (sent == -ETOOMANYREFS || sent == -ENOBUFS || sent == -EAGAIN) {
+		channel->full = true;
+		muster__event_add(channel->loop, &channel->writable, NULL);
+		return -EAGAIN;
+	}
+	if (sent < 0)
+		return MUSTER_ECHANNEL;
+	handle_sent(channel, length, ticket);
+	if ((size_t)sent == length)
+		return 0;
+	/* Half a line cannot be taken back: without memory for the rest the channel is lost. */
+	rest = chunk_new(length);
+	if (rest == NULL)
+		peer_is_gone(channel);
+	else
+		queue_rest(channel, rest, line + sent, length - (size_t)sent);
+	return 0;
+}
+
+/* ---- in */
+
+static void close_fds(struct muster__channel *channel)
+{
+	unsigned i;
+
+	for (i = 0; i < channel->fds_count; i++)
+		muster__fd_close(&channel->fds[i]);
+	channel->fds_count = 0;
+}
+
+static void keep_fd(struct muster__channel *channel, int fd)
+{
+	if (channel->fds_count == channel->fds_room) {
+		unsigned room = channel->fds_room ? channel->fds_room * 2 : 8;
+		int *fds = room > FDS_MAX ? NULL : realloc(channel->fds, room * sizeof *fds);
+
+		if (fds == NULL) {
+			muster__fd_close(&fd);
+			return;
+		}
+		channel->fds = fds;
+		channel->fds_room = room;
+	}
+	channel->fds[channel->fds_count++] = fd;
+}
+
+/* A descriptor lost on the way keeps its place, or the next line would claim a later one. */
+static void keep_fds(struct muster__channel *channel, const struct muster__fds *fds)
+{
+	unsigned i;
+
+	for (i = 0; i < fds->count; i++)
+		keep_fd(channel, fds->fd[i]);
+	if (fds->lost)
+		keep_fd(channel, -1);
+}
+
+static int claim_fd(struct muster__channel *channel)
+{
+	int fd;
+
+	if (channel->fds_count == 0)
+		return -1;
+	fd = channel->fds[0];
+	memmove(channel->fds, channel->fds + 1, --channel->fds_count * sizeof *channel->fds);
+	return fd;
+}
+
+static void complain(struct muster__channel *channel, const char *what)
+{
+	if (muster__log_allowed(&channel->log_limit))
+		muster__log(MUSTER_LOG_WARN, "channel %d: %s (%u bad lines so far)", channel->fd, what,
+			    channel->malformed);
+	if (++channel->malformed < MALFORMED_MAX)
+		return;
+	muster__log(MUSTER_LOG_ERROR, "channel %d: closed, the peer does not speak the protocol", channel->fd);
+	peer_is_gone(channel);
+}
+
+static void answer(struct muster__channel *channel, bool received)
+{
+	static const char ack[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n", nack[] = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
+
+	if (received)
+		muster__channel_print(channel, ack, sizeof ack - 1);
+	else
+		muster__channel_print(channel, nack, sizeof nack - 1);
+}
+
+static void got_answer(struct muster__channel *channel, bool received)
+{
+	uint64_t ticket;
+
+	if (!tickets_pop(&channel->tickets, &ticket)) {
+		complain(channel, "an acknowledgement of nothing");
+		return;
+	}
+	channel->ops->answered(channel, ticket, received);
+	if (channel->queued == 0)
+		tell_drained(channel);
+}
+
+static void got_line(struct muster__channel *channel, const char *text, size_t length)
+{
+	struct muster__line line;
+	int err = muster__line_decode(&line, text, length);
+	int fd = line.is_handle ? claim_fd(channel) : -1;
+
+	if (line.is_handle)
+		answer(channel, fd >= 0);
+	if (err < 0)
+		complain(channel, "a line that is no JSON");
+	else if (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK)
+		got_answer(channel, line.kind == MUSTER__LINE_ACK);
+	else if (line.kind != MUSTER__LINE_UNKNOWN)
+		channel->ops->line(channel, &line, &fd);
+	muster__line_clear(&line);
+	muster__fd_close(&fd);
+}
+
+/* All whole lines in `text`; returns how much of it they were. */
+static size_t got_lines(struct muster__channel *channel, const char *text, size_t length)
+{
+	const char *at = text, *end = text + length, *newline;
+
+	while (channel->state < MUSTER__CHANNEL_ENDED && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+		got_line(channel, at, (size_t)(newline - at));
+		at = newline + 1;
+	}
+	return (size_t)(at - text);
+}
+
+static int keep_partial(struct muster__channel *channel, const char *text, size_t length)
+{
+	size_t need = channel->partial_length + length;
+
+	if (need > LINE_MAX_BYTES)
+		return -EMSGSIZE;
+	if (need > channel->partial_room) {
+		size_t room = need < 4096 ? 4096 : need * 2;
+		char *partial = realloc(channel->partial, room);
+
+		if (partial == NULL)
+			return -ENOMEM;
+		channel->partial = partial;
+		channel->partial_room = room;
+	}
+	memcpy(channel->partial + channel->partial_length, text, length);
+	channel->partial_length = need;
+	return 0;
+}
+
+static void drop_partial(struct muster__channel *channel, size_t done)
+{
+	memmove(channel->partial, channel->partial + done, channel->partial_length - done);
+	channel->partial_length -= done;
+	if (channel->partial_length > 0)
+		return;
+	free(channel->partial);
+	channel->partial = NULL;
+	channel->partial_room = 0;
+}
+
+static void got_bytes(struct muster__channel *channel, const char *bytes, size_t length)
+{
+	size_t done = 0;
+	int err = 0;
+
+	if (channel->partial_length == 0) {
+		done = got_lines(channel, bytes, length);
+		if (done < length)
+			err = keep_partial(channel, bytes + done, length - done);
+	} else {
+		err = keep_partial(channel, bytes, length);
+		/* Only the new bytes can end a line. */
+		if (err == 0 && memchr(bytes, '\n', length) != NULL)
+			drop_partial(channel, got_lines(channel, channel->partial, channel->partial_length));
+	}
+	if (err < 0) {
+		muster__log(MUSTER_LOG_ERROR, "channel %d: closed, a line longer than %zu bytes", channel->fd,
+			    LINE_MAX_BYTES);
+		peer_is_gone(channel);
+	}
+	/* No line is unfinished, so nothing will claim what is left. */
+	if (channel->partial_length == 0 && channel->fds_count > 0) {
+		close_fds(channel);
+		complain(channel, "descriptors that belong to no message");
+	}
+}
+
+/* One read. False: there is no more now, or ever. */
+static bool read_some(struct muster__channel *channel)
+{
+	char *buffer = muster__loop_buffer(channel->loop);
+	struct muster__fds fds;
+	ssize_t length;
+
+	if (buffer == NULL || channel->state >= MUSTER__CHANNEL_ENDED)
+		return false;
+	length = muster__fdpass_receive(channel->fd, buffer, READ_SIZE, &fds);
+	if (length > 0) {
+		keep_fds(channel, &fds);
+		got_bytes(channel, buffer, (size_t)length);
+		return true;
+	}
+	if (length != -EAGAIN)
+		peer_is_gone(channel);
+	return false;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__channel *channel = data;
+	int reads = READS_PER_TURN;
+
+	(void)fd, (void)what;
+	channel->reading = true;
+	while (reads-- > 0 && read_some(channel))
+		;
+	channel->reading = false;
+	if (channel->state < MUSTER__CHANNEL_ENDED && channel->queued > 0)
+		muster__channel_flush(channel);
+}
+
+/* ---- life */
+
+static void close_all(struct muster__channel *channel)
+{
+	muster__event_del(channel->loop, &channel->readable);
+	drop_queue(channel);
+	close_fds(channel);
+	muster__fd_close(&channel->fd);
+	free(channel->fds);
+	free(channel->partial);
+	free(channel->tickets.ring);
+	channel->fds = NULL;
+	channel->partial = NULL;
+	channel->fds_room = 0;
+	channel->partial_length = channel->partial_room = 0;
+	channel->tickets = (struct muster__tickets){ 0 };
+	channel->state = MUSTER__CHANNEL_CLOSED;
+}
+
+static void run_task(struct muster__task *task)
+{
+	struct muster__channel *channel = (struct muster__channel *)((char *)task - offsetof(struct muster__channel, task));
+
+	if (channel->state < MUSTER__CHANNEL_ENDED)
+		muster__channel_flush(channel);
+	if (channel->state != MUSTER__CHANNEL_ENDED)
+		return;
+	close_all(channel);
+	channel->ops->closed(channel);
+}
+
+int muster__channel_init(struct muster__channel *channel, struct muster_loop *loop, int fd,
+			 const struct muster__channel_ops *ops)
+{
+	*channel = (struct muster__channel){ .loop = loop, .ops = ops, .fd = fd, .task = { .run = run_task } };
+	TAILQ_INIT(&channel->chunks);
+	event_assign(&channel->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, channel);
+	event_assign(&channel->writable, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, channel);
+	if (muster__event_add(loop, &channel->readable, NULL) == 0)
+		return 0;
+	muster__channel_free(channel);
+	return -ENOMEM;
+}
+
+void muster__channel_disconnect(struct muster__channel *channel)
+{
+	if (channel->state != MUSTER__CHANNEL_OPEN)
+		return;
+	channel->state = MUSTER__CHANNEL_ENDING;
+	muster__loop_queue(channel->loop, &channel->task);
+}
+
+/* Whoever else may hold the other end, the one we spoke to is gone. */
+void muster__channel_finish(struct muster__channel *channel)
+{
+	if (channel->state >= MUSTER__CHANNEL_ENDED)
+		return;
+	while (read_some(channel))
+		;
+	peer_is_gone(channel);
+}
+
+bool muster__channel_is_connected(const struct muster__channel *channel)
+{
+	return channel->loop != NULL && channel->state == MUSTER__CHANNEL_OPEN;
+}
+
+bool muster__channel_needs_drain(const struct muster__channel *channel)
+{
+	return channel->queued >= DRAIN_BYTES;
+}
+
+void muster__channel_free(struct muster__channel *channel)
+{
+	if (channel->loop == NULL)
+		return;
+	muster__loop_unqueue(channel->loop, &channel->task);
+	close_all(channel);
+	channel->loop = NULL;
+}

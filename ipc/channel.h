@@ -1,0 +1,87 @@
+/* ipc/channel.h - one end of the channel between a primary and a worker: Node's wire, descriptors owned, nothing lost. */
+#ifndef IPC_CHANNEL_H
+#define IPC_CHANNEL_H
+
+#include "ipc/message.h"
+#include "src/log.h"
+#include "src/loop.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+struct muster__channel;
+struct muster__chunk;
+
+struct muster__channel_ops {
+	/* A line. *fd is its descriptor or -1; it is closed afterwards unless taken by setting *fd to -1. */
+	void (*line)(struct muster__channel *channel, struct muster__line *line, int *fd);
+	/* A handle that was sent with `ticket` has been received, or has not. */
+	void (*answered)(struct muster__channel *channel, uint64_t ticket, bool received);
+	/* It had been full, and takes more now. */
+	void (*drained)(struct muster__channel *channel);
+	/* The end, once: the peer is gone, or muster__channel_disconnect is done. Never from inside a call. */
+	void (*closed)(struct muster__channel *channel);
+};
+
+TAILQ_HEAD(muster__chunks, muster__chunk);
+
+struct muster__tickets {
+	uint64_t *ring;
+	unsigned size, first, count;
+};
+
+struct muster__channel {
+	struct muster_loop *loop;
+	const struct muster__channel_ops *ops;
+	struct muster__task task; /* end of turn: flush, or tell the end */
+	struct event readable, writable;
+	int fd;
+	enum { MUSTER__CHANNEL_OPEN = 0, MUSTER__CHANNEL_ENDING, MUSTER__CHANNEL_ENDED, MUSTER__CHANNEL_CLOSED } state;
+	bool reading, full;
+	/* in */
+	char *partial; /* the beginning of a line */
+	size_t partial_length, partial_room;
+	int *fds; /* arrived and not yet claimed by a line; -1 for one that was lost on the way */
+	unsigned fds_count, fds_room;
+	unsigned malformed;
+	struct muster__log_limit log_limit;
+	/* out */
+	struct muster__chunks chunks;
+	size_t queued;
+	size_t plain_since_fd; /* bytes since the last descriptor: see muster__channel_try */
+	bool alone;            /* ... and the one under way must stay alone until its answer */
+	struct muster__tickets tickets; /* handles sent and not answered, oldest first */
+};
+
+/* `fd` is taken. 0 or -ENOMEM. */
+int muster__channel_init(struct muster__channel *channel, struct muster_loop *loop, int fd,
+			 const struct muster__channel_ops *ops);
+
+/* Send text (whole lines) soon: all of one turn goes out in one write. -ENOMEM, -ENOBUFS, MUSTER_ECHANNEL. */
+int muster__channel_print(struct muster__channel *channel, const char *text, size_t length);
+
+/*
+ * Send one handle line and its descriptor (which stays the caller's) now or not at all. -EAGAIN: the channel is full or the
+ * line has to wait for an answer; ops->drained or ops->answered follows. MUSTER_ECHANNEL: it is closed.
+ */
+int muster__channel_try(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket);
+
+/* The same for a descriptor that is given away (taken in every case) and waits in the queue if it must. */
+int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket);
+
+/* Write what is queued now instead of at the end of the turn. */
+void muster__channel_flush(struct muster__channel *channel);
+
+/* Send what is queued, then close. ops->closed follows. */
+void muster__channel_disconnect(struct muster__channel *channel);
+
+/* The peer's process has ended: read what it still said, then end. ops->closed follows. */
+void muster__channel_finish(struct muster__channel *channel);
+
+bool muster__channel_is_connected(const struct muster__channel *channel);
+bool muster__channel_needs_drain(const struct muster__channel *channel);
+
+/* Close everything at once and say nothing: the owner is going. */
+void muster__channel_free(struct muster__channel *channel);
+
+#endif

@@ -1,0 +1,187 @@
+/* What both sides can ask of a worker, and the messages users send each other through it. */
+#include "ipc/peer.h"
+
+#include "src/error.h"
+#include "src/fd.h"
+#include "src/sized.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <muster/socket.h>
+#include <stdlib.h>
+#include <string.h>
+
+int muster_worker_on_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers, size_t size,
+			   void *data)
+{
+	int err = muster__listeners_on(worker->object.loop, &worker->on, handlers, size, sizeof *handlers, data);
+
+	if (err == 0 && worker->ops->listeners_changed != NULL)
+		worker->ops->listeners_changed(worker);
+	return err;
+}
+
+int muster_worker_off_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers, size_t size,
+			    void *data)
+{
+	int err = muster__listeners_off(worker->object.loop, &worker->on, handlers, size, sizeof *handlers, data);
+
+	if (err == 0 && worker->ops->listeners_changed != NULL)
+		worker->ops->listeners_changed(worker);
+	return err;
+}
+
+unsigned muster_worker_id(const struct muster_worker *worker)
+{
+	return worker->id;
+}
+
+pid_t muster_worker_pid(const struct muster_worker *worker)
+{
+	return worker->pid;
+}
+
+struct muster_loop *muster_worker_loop(const struct muster_worker *worker)
+{
+	return worker->object.loop;
+}
+
+bool muster_worker_is_connected(const struct muster_worker *worker)
+{
+	return muster__channel_is_connected(&worker->channel);
+}
+
+bool muster_worker_is_dead(const struct muster_worker *worker)
+{
+	return worker->dead;
+}
+
+bool muster_worker_exited_after_disconnect(const struct muster_worker *worker)
+{
+	return worker->exited_after_disconnect;
+}
+
+int muster_worker_disconnect(struct muster_worker *worker)
+{
+	return muster_worker_is_connected(worker) ? worker->ops->disconnect(worker) : MUSTER_ECHANNEL;
+}
+
+int muster_worker_kill(struct muster_worker *worker, int signal)
+{
+	return worker->ops->kill(worker, signal);
+}
+
+/* ---- sending */
+
+static const char *const wire_types[] = {
+	[MUSTER_HANDLE_SOCKET] = "net.Socket",
+	[MUSTER_HANDLE_FD] = "net.Native",
+};
+
+/* One line of JSON, wrapped if a handle travels with it. NULL: *err. */
+static char *make_line(const struct muster_message *message, size_t *length, int *err)
+{
+	char *body = message->json != NULL ? json_dumps(message->json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	const char *text = body != NULL ? body : message->text;
+	size_t size = body != NULL ? strlen(body) : message->length;
+	char *line = text != NULL ? malloc(size + 96) : NULL;
+	int used = 0;
+
+	*err = text == NULL || size == 0 || memchr(text, '\n', size) != NULL ? -EINVAL : line == NULL ? -ENOMEM : 0;
+	if (*err == 0) {
+		if (message->handle_type != MUSTER_HANDLE_NONE)
+			used = sprintf(line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":",
+				       wire_types[message->handle_type]);
+		memcpy(line + used, text, size);
+		*length = (size_t)used + size;
+		if (used > 0)
+			line[(*length)++] = '}';
+		line[(*length)++] = '\n';
+	}
+	free(body);
+	if (*err == 0)
+		return line;
+	free(line);
+	return NULL;
+}
+
+static int send_line(struct muster_worker *worker, const struct muster_message *message, const char *line,
+		     size_t length)
+{
+	int fd;
+
+	switch (message->handle_type) {
+	case MUSTER_HANDLE_NONE:
+		return muster__channel_print(&worker->channel, line, length);
+	case MUSTER_HANDLE_SOCKET:
+		if (!muster_worker_is_connected(worker))
+			return MUSTER_ECHANNEL;
+		fd = muster_socket_take_fd(message->handle.socket);
+		return fd < 0 ? fd : muster__channel_give(&worker->channel, line, length, fd, 0);
+	case MUSTER_HANDLE_FD:
+		return muster__channel_give(&worker->channel, line, length, message->handle.fd, 0);
+	}
+	return MUSTER_EHANDLETYPE;
+}
+
+/* A descriptor is consumed in every case, also when the message itself is refused. */
+static int refuse(struct muster_message *message, int err)
+{
+	if (message->handle_type == MUSTER_HANDLE_FD)
+		muster__fd_close(&message->handle.fd);
+	return err;
+}
+
+int muster_worker_send_sized(struct muster_worker *worker, const struct muster_message *message, size_t size)
+{
+	struct muster_message mine;
+	size_t length;
+	char *line;
+	int err = muster__sized_copy(&mine, sizeof mine, message, size);
+
+	if (err < 0)
+		return err;
+	if ((unsigned)mine.handle_type > MUSTER_HANDLE_FD)
+		return MUSTER_EHANDLETYPE;
+	line = make_line(&mine, &length, &err);
+	if (line == NULL)
+		return refuse(&mine, err);
+	err = send_line(worker, &mine, line, length);
+	free(line);
+	return err;
+}
+
+/* ---- receiving */
+
+void muster__peer_message(struct muster_worker *worker, struct muster__line *line, int *fd)
+{
+	struct muster_message message = {
+		.json = line->json,
+		.text = line->text,
+		.length = line->length,
+		.handle_type = *fd >= 0 ? MUSTER_HANDLE_FD : MUSTER_HANDLE_NONE,
+		.handle.fd = *fd,
+	};
+
+	*fd = -1;
+	MUSTER__PEER_EMIT(worker, on_message, worker, &message);
+	if (message.handle_type == MUSTER_HANDLE_FD)
+		muster__fd_close(&message.handle.fd);
+}
+
+int muster_message_take_fd(struct muster_message *message)
+{
+	int fd = message->handle_type == MUSTER_HANDLE_FD ? message->handle.fd : -1;
+
+	if (fd < 0)
+		return -ENOENT;
+	message->handle.fd = -1;
+	return fd;
+}
+
+struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop)
+{
+	int fd = muster_message_take_fd(message);
+
+	return fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
+}

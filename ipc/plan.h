@@ -1,0 +1,43 @@
+/* ipc/plan.h - what crosses a fork: all that a new worker knows of the primary it came from. */
+#ifndef IPC_PLAN_H
+#define IPC_PLAN_H
+
+#include <muster/cluster.h>
+#include <muster/server.h>
+#include <muster/socket.h>
+
+struct muster__scoreboard;
+
+enum muster__builtin { MUSTER__BUILTIN_ECHO = 1, MUSTER__BUILTIN_DISCARD, MUSTER__BUILTIN_PROXY };
+
+/* One listener of an application: what its worker asks the primary for, and how it serves it. */
+struct muster__app_listener {
+	const char *name;
+	struct muster_listen_options listen;
+	struct muster_server_options server;
+	unsigned timeout_ms;
+};
+
+/* What musterd runs in a worker instead of a function of the user's. */
+struct muster__app {
+	const char *name;
+	enum muster__builtin builtin;
+	struct muster_connect_options upstream; /* of proxy */
+	const struct muster__app_listener *listeners;
+	size_t listener_count;
+};
+
+struct muster__plan {
+	int channel_fd; /* the worker's end */
+	unsigned id;
+	struct muster__scoreboard *board;
+	int slot;
+	muster_worker_function function; /* or app */
+	void *data;
+	const struct muster__app *app;
+	const char *const *env; /* "NAME=value", NULL-terminated; or NULL */
+	unsigned orphan_timeout_ms;
+	bool own_group;
+};
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * The scoreboard is one memfd, mapped before the first fork and so shared by all. It is sized for the most workers there can
+ * be; pages nobody touches cost nothing.
+ */
+#include "ipc/scoreboard.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct header {
+	_Alignas(64) atomic_uint max_connections;
+	atomic_uint starved;
+	atomic_uint high; /* slots from here on were never taken */
+};
+
+struct area {
+	struct header header;
+	struct muster__slot slots[MUSTER__SLOTS];
+};
+
+struct muster__scoreboard {
+	unsigned holders;
+	struct area *area;
+	/* The primary's; a worker's copies are not used. */
+	bool taken[MUSTER__SLOTS];
+	bool rows[MUSTER__ROWS];
+	uint64_t retired[MUSTER__ROWS]; /* what slots had accepted when they were given back */
+	unsigned flying;
+};
+
+struct muster__scoreboard *muster__scoreboard_new(void)
+{
+	struct muster__scoreboard *board = calloc(1, sizeof *board);
+	int fd = memfd_create("muster-scoreboard", MFD_CLOEXEC);
+
+	if (board == NULL || fd < 0 || ftruncate(fd, sizeof *board->area) < 0)
+		goto err;
+	board->area = mmap(NULL, sizeof *board->area, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (board->area == MAP_FAILED)
+		goto err;
+	close(fd);
+	board->holders = 1;
+	return board;
+err:
+	if (fd >= 0)
+		close(fd);
+	free(board);
+	return NULL;
+}
+
+struct muster__scoreboard *muster__scoreboard_share(struct muster__scoreboard *board)
+{
+	board->holders++;
+	return board;
+}
+
+void muster__scoreboard_free(struct muster__scoreboard *board)
+{
+	if (board == NULL || --board->holders > 0)
+		return;
+	munmap(board->area, sizeof *board->area);
+	free(board);
+}
+
+int muster__scoreboard_take(struct muster__scoreboard *board)
+{
+	int slot;
+
+	for (slot = 0; slot < MUSTER__SLOTS && board->taken[slot]; slot++)
+		;
+	if (slot == MUSTER__SLOTS)
+		return -1;
+	board->taken[slot] = true;
+	muster__scoreboard_zero(board, slot);
+	if ((unsigned)slot >= atomic_load(&board->area->header.high))
+		atomic_store(&board->area->header.high, (unsigned)slot + 1);
+	return slot;
+}
+
+void muster__scoreboard_give(struct muster__scoreboard *board, int slot)
+{
+	unsigned row;
+
+	if (slot < 0)
+		return;
+	for (row = 0; row < MUSTER__ROWS; row++)
+		board->retired[row] += atomic_load(&board->area->slots[slot].rows[row].accepted);
+	muster__scoreboard_zero(board, slot);
+	board->taken[slot] = false;
+}
+
+void muster__scoreboard_zero(struct muster__scoreboard *board, int slot)
+{
+	memset(&board->area->slots[slot], 0, sizeof board->area->slots[slot]);
+}
+
+struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, int slot)
+{
+	return slot < 0 ? NULL : &board->area->slots[slot];
+}
+
+/* A slot that is not taken is zero. */
+unsigned muster__scoreboard_open(const struct muster__scoreboard *board)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), sum = 0, i;
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].open, memory_order_relaxed);
+	return sum;
+}
+
+unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, unsigned row)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), sum = 0, i;
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].rows[row].open, memory_order_relaxed);
+	return sum;
+}
+
+uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board, unsigned row)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
+	uint64_t sum = board->retired[row];
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].rows[row].accepted, memory_order_relaxed);
+	return sum;
+}
+
+unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
+{
+	unsigned row;
+
+	for (row = 1; row < MUSTER__ROWS && board->rows[row]; row++)
+		;
+	if (row == MUSTER__ROWS)
+		return 0;
+	board->rows[row] = true;
+	board->retired[row] = 0;
+	return row;
+}
+
+void muster__scoreboard_give_row(struct muster__scoreboard *board, unsigned row)
+{
+	board->rows[row] = false;
+}
+
+void muster__scoreboard_fly(struct muster__scoreboard *board, int by)
+{
+	board->flying += (unsigned)by;
+}
+
+unsigned muster__scoreboard_flying(const struct muster__scoreboard *board)
+{
+	return board->flying;
+}
+
+void muster__scoreboard_set_max(struct muster__scoreboard *board, unsigned max)
+{
+	atomic_store_explicit(&board->area->header.max_connections, max, memory_order_relaxed);
+}
+
+unsigned muster__scoreboard_max(const struct muster__scoreboard *board)
+{
+	return atomic_load_explicit(&board->area->header.max_connections, memory_order_relaxed);
+}
+
+void muster__scoreboard_set_starved(struct muster__scoreboard *board, bool starved)
+{
+	if (atomic_load_explicit(&board->area->header.starved, memory_order_relaxed) != (unsigned)starved)
+		atomic_store_explicit(&board->area->header.starved, starved, memory_order_seq_cst);
+}
+
+bool muster__scoreboard_take_starved(struct muster__scoreboard *board)
+{
+	if (atomic_load_explicit(&board->area->header.starved, memory_order_relaxed) == 0)
+		return false;
+	return atomic_exchange_explicit(&board->area->header.starved, 0, memory_order_seq_cst) != 0;
+}
+
+/* One writer per slot: plain additions, stored so that readers never see half a number. */
+static void add(atomic_uint *count, unsigned by)
+{
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+void muster__slot_opened(struct muster__slot *slot, unsigned row)
+{
+	uint64_t accepted = atomic_load_explicit(&slot->accepted, memory_order_relaxed);
+
+	atomic_store_explicit(&slot->accepted, accepted + 1, memory_order_relaxed);
+	add(&slot->open, 1);
+	add(&slot->rows[row].open, 1);
+	add(&slot->rows[row].accepted, 1);
+}
+
+void muster__slot_closed(struct muster__slot *slot, unsigned row)
+{
+	add(&slot->open, (unsigned)-1);
+	add(&slot->rows[row].open, (unsigned)-1);
+}
+
+void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted)
+{
+	uint64_t bit = (uint64_t)1 << (number % MUSTER__FLIGHT_MAX);
+	uint64_t refused = atomic_load_explicit(&slot->refused, memory_order_relaxed);
+
+	atomic_store_explicit(&slot->refused, adopted ? refused & ~bit : refused | bit, memory_order_relaxed);
+	atomic_store_explicit(&slot->decided, number, memory_order_release);
+}
+
+bool muster__slot_adopted(const struct muster__slot *slot, uint64_t number)
+{
+	uint64_t bit = (uint64_t)1 << (number % MUSTER__FLIGHT_MAX);
+
+	if (atomic_load_explicit(&slot->decided, memory_order_acquire) < number)
+		return false;
+	return !(atomic_load_explicit(&slot->refused, memory_order_relaxed) & bit);
+}

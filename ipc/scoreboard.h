@@ -1,0 +1,79 @@
+/* ipc/scoreboard.h - counts in shared memory: one slot per muster worker, written by that worker alone. */
+#ifndef IPC_SCOREBOARD_H
+#define IPC_SCOREBOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MUSTER__SLOTS 1024
+#define MUSTER__ROWS 56 /* listeners that are counted one by one; row 0 counts those beyond */
+#define MUSTER__FLIGHT_MAX 64 /* hand-overs unanswered by one worker: as many as `refused` has bits */
+
+struct muster__row {
+	atomic_uint open;
+	atomic_uint accepted;
+};
+
+/*
+ * `decided` is the number of the last hand-over this worker gave to a server or refused, in the order it received them; bit
+ * n % 64 of `refused` tells which of the two number n was. Both are stored, with release order, immediately before the
+ * connection is given to the server. So when the worker dies, each unanswered hand-over is known to have been given, refused
+ * or never looked at.
+ */
+struct muster__slot {
+	_Alignas(64) _Atomic uint64_t decided;
+	_Atomic uint64_t refused;
+	atomic_uint open;     /* connections, all listeners */
+	_Atomic uint64_t accepted; /* since the worker began */
+	_Alignas(64) struct muster__row rows[MUSTER__ROWS];
+};
+
+struct muster__scoreboard;
+
+/* NULL with errno set. Counted: new gives one holder, share one more, free takes one. */
+struct muster__scoreboard *muster__scoreboard_new(void);
+struct muster__scoreboard *muster__scoreboard_share(struct muster__scoreboard *board);
+void muster__scoreboard_free(struct muster__scoreboard *board);
+
+/* A zeroed slot nobody else has; -1 when all are taken. */
+int muster__scoreboard_take(struct muster__scoreboard *board);
+/* Give it back, its worker reaped. */
+void muster__scoreboard_give(struct muster__scoreboard *board, int slot);
+void muster__scoreboard_zero(struct muster__scoreboard *board, int slot);
+struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, int slot);
+
+/* All slots that are taken, summed: open connections, everywhere and in one row. */
+unsigned muster__scoreboard_open(const struct muster__scoreboard *board);
+unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, unsigned row);
+
+/* Connections one row has counted, those of workers that are gone included. */
+uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board, unsigned row);
+
+/* A row of their own for the connections of one listener; 0, which is nobody's own, when all are taken. */
+unsigned muster__scoreboard_take_row(struct muster__scoreboard *board);
+void muster__scoreboard_give_row(struct muster__scoreboard *board, unsigned row);
+
+/* The primary's own count of hand-overs that are on their way: add, and read. */
+void muster__scoreboard_fly(struct muster__scoreboard *board, int by);
+unsigned muster__scoreboard_flying(const struct muster__scoreboard *board);
+
+/* One limit over all workers that share the board; 0 is none. */
+void muster__scoreboard_set_max(struct muster__scoreboard *board, unsigned max);
+unsigned muster__scoreboard_max(const struct muster__scoreboard *board);
+
+/* The primary waits for connections to close: the next worker that closes one says so. */
+void muster__scoreboard_set_starved(struct muster__scoreboard *board, bool starved);
+/* True once for each time it was set. */
+bool muster__scoreboard_take_starved(struct muster__scoreboard *board);
+
+/* The worker's own side. */
+void muster__slot_opened(struct muster__slot *slot, unsigned row);
+void muster__slot_closed(struct muster__slot *slot, unsigned row);
+void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted);
+
+/* The primary's: was hand-over `number` given to a server? */
+bool muster__slot_adopted(const struct muster__slot *slot, uint64_t number);
+
+#endif

@@ -1,0 +1,440 @@
+/*
+ * The primary: seats, and who sits in them. A seat whose worker died is filled again by the rules of respawn.c; one whose
+ * worker was asked to leave is taken away. The cluster keeps its loop running as long as it has a seat.
+ */
+#include "master/cluster.h"
+
+#include "master/listeners.h"
+#include "master/respawn.h"
+#include "master/spawn.h"
+#include "src/error.h"
+#include "src/sized.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW 16
+#define BACKOFF_MS 100
+#define BACKOFF_MAX_MS 10000
+
+static struct muster_cluster *cluster_of(struct muster__object *object)
+{
+	return MUSTER__CONTAINER(object, struct muster_cluster, object);
+}
+
+/* ---- seats */
+
+static unsigned free_index(const struct muster_cluster *cluster)
+{
+	const struct muster__seat *seat;
+	unsigned index = 0;
+	bool taken = true;
+
+	for (; taken; index += taken) {
+		taken = false;
+		TAILQ_FOREACH(seat, &cluster->seats, link)
+			taken = taken || seat->index == index;
+	}
+	return index;
+}
+
+static void on_seat_timer(evutil_socket_t fd, short what, void *data);
+
+static struct muster__seat *seat_new(struct muster_cluster *cluster)
+{
+	struct muster__seat *seat = calloc(1, sizeof *seat);
+
+	if (seat == NULL)
+		return NULL;
+	seat->cluster = cluster;
+	seat->index = free_index(cluster);
+	event_assign(&seat->timer, cluster->object.loop->base, -1, EV_PERSIST, on_seat_timer, seat);
+	TAILQ_INSERT_TAIL(&cluster->seats, seat, link);
+	return seat;
+}
+
+static void free_env(const char *const *env)
+{
+	size_t i;
+
+	for (i = 0; env != NULL && env[i] != NULL; i++)
+		free((char *)env[i]);
+	free((void *)env);
+}
+
+static void seat_free(struct muster__seat *seat)
+{
+	muster__event_del(seat->cluster->object.loop, &seat->timer);
+	TAILQ_REMOVE(&seat->cluster->seats, seat, link);
+	free_env(seat->env);
+	free(seat);
+}
+
+/* Kept as long as the seat: its next worker gets the same. */
+static int copy_env(struct muster__seat *seat, const char *const *env)
+{
+	size_t count = 0, i;
+	const char **copy;
+
+	if (env == NULL)
+		return 0;
+	while (env[count] != NULL)
+		count++;
+	copy = calloc(count + 1, sizeof *copy);
+	if (copy == NULL)
+		return -ENOMEM;
+	seat->env = copy;
+	for (i = 0; i < count; i++)
+		if ((copy[i] = strdup(env[i])) == NULL)
+			return -ENOMEM;
+	return 0;
+}
+
+/* The last seat is gone: tell who waits for that. */
+static void emptied(struct muster_cluster *cluster)
+{
+	if (!TAILQ_EMPTY(&cluster->seats))
+		return;
+	if (cluster->closing)
+		muster__object_close(&cluster->object);
+	else if (cluster->disconnected != NULL)
+		muster__object_wake(&cluster->object);
+	else
+		muster__object_rest(&cluster->object);
+}
+
+static int fill(struct muster__seat *seat, struct muster_worker **out)
+{
+	struct muster__process *process;
+	int err = muster__spawn(seat, &process);
+
+	if (err < 0)
+		return err;
+	if (out != NULL)
+		*out = &process->peer;
+	return 0;
+}
+
+static void fill_after(struct muster__seat *seat, unsigned ms)
+{
+	struct timeval delay = muster__ms(ms);
+
+	muster__event_add(seat->cluster->object.loop, &seat->timer, &delay);
+}
+
+static void refill(struct muster__seat *seat)
+{
+	struct muster_error error = { .call = "fork" };
+
+	error.code = fill(seat, NULL);
+	if (error.code == 0)
+		return;
+	muster__cluster_error(seat->cluster, &error);
+	fill_after(seat, seat->cluster->options.backoff_max_ms);
+}
+
+static void on_seat_timer(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__seat *seat = data;
+
+	(void)fd, (void)what;
+	muster__event_del(seat->cluster->object.loop, &seat->timer);
+	refill(seat);
+}
+
+void muster__seat_vacated(struct muster__seat *seat, const struct muster__process *process)
+{
+	struct muster_cluster *cluster = seat->cluster;
+	struct muster__respawn_rules rules = { cluster->options.backoff_ms, cluster->options.backoff_max_ms };
+	struct muster__death death = {
+		.listened = process->listened > 0,
+		.served = process->handed > 0,
+		.lived_ms = (unsigned)(muster__now_ms() - process->started_ms),
+	};
+	unsigned delay;
+
+	if (!cluster->options.respawn || cluster->leaving || process->peer.exited_after_disconnect) {
+		seat_free(seat);
+		emptied(cluster);
+		return;
+	}
+	delay = muster__respawn_delay(&rules, &death, &seat->failures);
+	seat->restarts++;
+	if (delay == 0) {
+		refill(seat);
+		return;
+	}
+	muster__log(MUSTER_LOG_WARN, "worker %u did not come up, the next try is in %u ms", process->peer.id, delay);
+	fill_after(seat, delay);
+}
+
+/* ---- the object */
+
+static void emit_disconnected(struct muster_cluster *cluster)
+{
+	void (*done)(struct muster_cluster *, void *) = cluster->disconnected;
+
+	cluster->disconnected = NULL;
+	cluster->leaving = cluster->closing;
+	if (!cluster->closing)
+		muster__object_rest(&cluster->object);
+	done(cluster, cluster->disconnected_data);
+}
+
+static void cluster_turn(struct muster__object *object)
+{
+	struct muster_cluster *cluster = cluster_of(object);
+
+	if (cluster->disconnected != NULL && TAILQ_EMPTY(&cluster->seats))
+		emit_disconnected(cluster);
+	if (object->life == MUSTER__CLOSING) {
+		MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_close, cluster);
+		muster__object_ended(object);
+	}
+}
+
+static void free_seats(struct muster_cluster *cluster)
+{
+	struct muster__seat *seat;
+
+	while ((seat = TAILQ_FIRST(&cluster->seats)) != NULL) {
+		assert(seat->process == NULL);
+		seat_free(seat);
+	}
+}
+
+/* A loop lets go of its newest objects first: the workers have been abandoned already. */
+static void cluster_abandon(struct muster__object *object)
+{
+	struct muster_cluster *cluster = cluster_of(object);
+
+	cluster->leaving = cluster->closing = true;
+	muster__listeners_free(cluster);
+	free_seats(cluster);
+	MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_close, cluster);
+}
+
+static void cluster_free(struct muster__object *object)
+{
+	struct muster_cluster *cluster = cluster_of(object);
+
+	muster__listeners_free(cluster);
+	free_seats(cluster);
+	muster__listeners_clear(&cluster->on);
+	muster__scoreboard_free(cluster->board);
+	free(cluster);
+}
+
+static const struct muster__class cluster_class = { "cluster", cluster_turn, cluster_abandon, cluster_free };
+
+static int fill_defaults(struct muster_cluster_options *options)
+{
+	if (options->window > MUSTER__FLIGHT_MAX)
+		return -EINVAL;
+	if (options->window == 0)
+		options->window = WINDOW;
+	if (options->backoff_ms == 0)
+		options->backoff_ms = BACKOFF_MS;
+	if (options->backoff_max_ms == 0)
+		options->backoff_max_ms = BACKOFF_MAX_MS;
+	if (options->backoff_max_ms < options->backoff_ms)
+		options->backoff_max_ms = options->backoff_ms;
+	if (options->policy == MUSTER_POLICY_DEFAULT)
+		options->policy = MUSTER_POLICY_ROUND_ROBIN;
+	return 0;
+}
+
+struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const struct muster_cluster_options *options,
+						size_t size)
+{
+	struct muster_cluster_options mine;
+	struct muster_cluster *cluster;
+	int err = loop->freeing ? MUSTER_ECLOSED : muster__sized_copy(&mine, sizeof mine, options, size);
+
+	if (err == 0)
+		err = fill_defaults(&mine);
+	if (err < 0)
+		return muster__no_object(err);
+	cluster = calloc(1, sizeof *cluster);
+	if (cluster == NULL || (cluster->board = muster__scoreboard_new()) == NULL) {
+		free(cluster);
+		return muster__no_object(-ENOMEM);
+	}
+	cluster->options = mine;
+	TAILQ_INIT(&cluster->seats);
+	LIST_INIT(&cluster->listenings);
+	muster__object_init(&cluster->object, loop, &cluster_class);
+	return cluster;
+}
+
+void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster__app *app)
+{
+	cluster->app = app;
+}
+
+void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board)
+{
+	muster__scoreboard_free(cluster->board);
+	cluster->board = muster__scoreboard_share(board);
+}
+
+unsigned muster__cluster_window(const struct muster_cluster *cluster)
+{
+	return cluster->options.window;
+}
+
+int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers, size_t size,
+			    void *data)
+{
+	return muster__listeners_on(cluster->object.loop, &cluster->on, handlers, size, sizeof *handlers, data);
+}
+
+int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
+			     size_t size, void *data)
+{
+	return muster__listeners_off(cluster->object.loop, &cluster->on, handlers, size, sizeof *handlers, data);
+}
+
+void muster__cluster_error(struct muster_cluster *cluster, const struct muster_error *error)
+{
+	char text[256];
+
+	if (MUSTER__HAVE(&cluster->on, struct muster_worker_handlers, on_error)) {
+		MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_error, NULL, error);
+		return;
+	}
+	muster_error_format(error, text, sizeof text);
+	muster__log(MUSTER_LOG_ERROR, "cluster: %s", text);
+}
+
+/* ---- what users ask of it */
+
+static int may_fork(const struct muster_cluster *cluster)
+{
+	if (cluster->object.loop->freeing || cluster->closing)
+		return MUSTER_ECLOSED;
+	return cluster->options.worker == NULL && cluster->app == NULL ? -EINVAL : 0;
+}
+
+int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, struct muster_worker **out)
+{
+	int err = may_fork(cluster);
+	struct muster__seat *seat = err == 0 ? seat_new(cluster) : NULL;
+
+	if (err < 0)
+		return err;
+	if (seat == NULL)
+		return -ENOMEM;
+	err = copy_env(seat, env);
+	if (err == 0)
+		err = fill(seat, out);
+	if (err < 0)
+		seat_free(seat);
+	else
+		muster__object_open(&cluster->object);
+	return err;
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+int muster_cluster_start(struct muster_cluster *cluster, unsigned count)
+{
+	int err = 0;
+
+	if (count == 0)
+		count = usable_cpus();
+	while (err == 0 && count-- > 0)
+		err = muster_cluster_fork(cluster, NULL, NULL);
+	return err;
+}
+
+/* Seats that only wait for their next worker go at once. */
+static void ask_all_to_leave(struct muster_cluster *cluster)
+{
+	struct muster__seat *seat, *next;
+
+	cluster->leaving = true;
+	for (seat = TAILQ_FIRST(&cluster->seats); seat != NULL; seat = next) {
+		next = TAILQ_NEXT(seat, link);
+		if (seat->process == NULL)
+			seat_free(seat);
+		else
+			muster_worker_disconnect(&seat->process->peer);
+	}
+}
+
+int muster_cluster_disconnect(struct muster_cluster *cluster, void (*done)(struct muster_cluster *cluster, void *data),
+			      void *data)
+{
+	if (cluster->disconnected != NULL)
+		return -EALREADY;
+	cluster->disconnected = done;
+	cluster->disconnected_data = data;
+	ask_all_to_leave(cluster);
+	emptied(cluster);
+	if (TAILQ_EMPTY(&cluster->seats) && done == NULL)
+		cluster->leaving = cluster->closing;
+	return 0;
+}
+
+int muster_cluster_close(struct muster_cluster *cluster)
+{
+	if (cluster->closing)
+		return MUSTER_ECLOSED;
+	cluster->closing = true;
+	muster__listeners_free(cluster);
+	ask_all_to_leave(cluster);
+	emptied(cluster);
+	return 0;
+}
+
+void muster__cluster_stop(struct muster_cluster *cluster)
+{
+	struct muster__seat *seat;
+
+	cluster->closing = true;
+	muster__listeners_free(cluster);
+	ask_all_to_leave(cluster);
+	TAILQ_FOREACH(seat, &cluster->seats, link)
+		if (seat->process != NULL && seat->process->is_muster)
+			muster__send_stop(&seat->process->peer.channel);
+	emptied(cluster);
+}
+
+void muster__cluster_kill(struct muster_cluster *cluster, int signal)
+{
+	struct muster__seat *seat;
+
+	TAILQ_FOREACH(seat, &cluster->seats, link)
+		if (seat->process != NULL)
+			muster_worker_kill(&seat->process->peer, signal);
+}
+
+struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct muster_worker *previous)
+{
+	struct muster__seat *seat = previous != NULL ? TAILQ_NEXT(muster__process_of(previous)->seat, link) :
+						       TAILQ_FIRST(&cluster->seats);
+
+	while (seat != NULL && seat->process == NULL)
+		seat = TAILQ_NEXT(seat, link);
+	return seat != NULL ? &seat->process->peer : NULL;
+}
+
+void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max)
+{
+	muster__scoreboard_set_max(cluster->board, max);
+	muster__listeners_derive(cluster);
+}
+
+struct muster_loop *muster_cluster_loop(const struct muster_cluster *cluster)
+{
+	return cluster->object.loop;
+}

@@ -1,0 +1,87 @@
+/* master/config.h - musterd's configuration: a JSON file as a struct, or every mistake in it as a line of text. */
+#ifndef MASTER_CONFIG_H
+#define MASTER_CONFIG_H
+
+#include "ipc/plan.h"
+
+#include <muster/log.h>
+#include <muster/policy.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum muster__log_format {
+	MUSTER__LOG_TEXT = 1,
+};
+
+struct muster__config_application {
+	char *name;
+	enum muster__builtin builtin;
+	char *upstream_host; /* a proxy has host and port, ... */
+	unsigned upstream_port;
+	char *upstream_path; /* ... or a path; without it this is NULL */
+	unsigned workers;
+};
+
+/* It listens on a port if `path` is NULL. */
+struct muster__config_listener {
+	char *name; /* given, or "127.0.0.1:80", "[::1]:80", "*:80", or the path */
+	char *host; /* NULL: every address */
+	char *path; /* at most MUSTER__CONFIG_PATH_MAX bytes; a leading '@' marks an abstract name */
+	unsigned port;
+	enum muster_policy policy; /* never MUSTER_POLICY_DEFAULT */
+	int backlog;               /* 0 is the library's default */
+	unsigned max_connections;  /* over all workers; 0: no limit */
+	unsigned timeout_ms;       /* 0: none */
+	bool allow_half_open;
+	bool no_delay;
+	bool keep_alive;
+	bool ipv6_only;
+	bool readable_all;
+	bool writable_all;
+	size_t application; /* an index into the applications */
+};
+
+struct muster__config {
+	unsigned workers;
+	char *control_path; /* never NULL */
+	unsigned control_mode;
+	enum muster_log_level log_level;
+	char *log_target; /* a file; NULL: standard error */
+	enum muster__log_format log_format;
+	unsigned max_connections; /* over all listeners; 0: no limit */
+	unsigned backoff_ms;
+	unsigned backoff_max_ms; /* never less than backoff_ms */
+	unsigned drain_timeout_ms;
+	unsigned ready_timeout_ms;
+	char *pid_file; /* NULL: none */
+	struct muster__config_listener *listeners;
+	size_t listener_count;
+	struct muster__config_application *applications;
+	size_t application_count;
+};
+
+/* Every mistake of a file, each one line without a newline: `conf/muster.json:14: listeners[0].port: ...`. */
+struct muster__config_errors {
+	char **lines;
+	size_t count;
+};
+
+#define MUSTER__CONFIG_PATH_MAX 107 /* what sockaddr_un.sun_path holds beside its final NUL */
+
+/*
+ * Read `file`. Relative paths in it are taken from its folder, so they are absolute if `file` is. On success `*config`
+ * is new and `errors` is empty; otherwise `*config` is NULL and `errors` tells all that is wrong (with -ENOMEM it may
+ * be short or empty). `errors` is overwritten; clear it in every case.
+ * -EINVAL (what is in the file), a negative errno (the file cannot be read), -ENOMEM.
+ */
+int muster__config_load(struct muster__config **config, const char *file, struct muster__config_errors *errors);
+void muster__config_free(struct muster__config *config);
+void muster__config_errors_clear(struct muster__config_errors *errors);
+
+/*
+ * The control socket of a daemon whose file names none: /run/muster/control.sock for root, else muster.sock in
+ * $XDG_RUNTIME_DIR. -ENOENT (it is not set to an absolute path), -ENAMETOOLONG; `path` is the empty string then.
+ */
+int muster__config_default_control(char *path, size_t size);
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * Detaching tells the truth: the command returns when the daemon is ready, or has failed. The log is a file descriptor, 2,
+ * that forked workers share; a line is one write.
+ */
+#include "master/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The child's word, or, if it died without one, how. */
+static int await_child(int fd, pid_t child)
+{
+	unsigned char status;
+	int ended;
+
+	if (read(fd, &status, 1) == 1)
+		return status;
+	waitpid(child, &ended, 0);
+	fprintf(stderr, "musterd: ended before it was ready\n");
+	return WIFEXITED(ended) && WEXITSTATUS(ended) != 0 ? WEXITSTATUS(ended) : 1;
+}
+
+int muster__daemon_detach(void)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child > 0) {
+		close(ends[1]);
+		_exit(await_child(ends[0], child));
+	}
+	close(ends[0]);
+	setsid();
+	return ends[1];
+}
+
+/* A log that goes to a terminal ends with it; one in a file stays. */
+static void leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (isatty(STDERR_FILENO))
+		dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+void muster__daemon_tell(int fd, int status)
+{
+	unsigned char byte = (unsigned char)status;
+
+	if (fd < 0)
+		return;
+	if (status == 0)
+		leave_terminal();
+	if (write(fd, &byte, 1) < 0)
+		return;
+	close(fd);
+}
+
+void muster__daemon_normalise(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, usual = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGCHLD, &usual, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void write_line(enum muster_log_level level, const char *line, void *data)
+{
+	static const char *const names[] = { "", "error", "warn", "info", "debug" };
+	struct timespec now;
+	struct tm utc;
+	char text[1200];
+	size_t used;
+	int length;
+
+	(void)data;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+	length = snprintf(text + used, sizeof text - used, ".%03ldZ %-5s %s\n", now.tv_nsec / 1000000, names[level], line);
+	if (length > 0 && (size_t)length < sizeof text - used && write(STDERR_FILENO, text, used + (size_t)length) < 0)
+		return;
+}
+
+int muster__daemon_log_to(const char *target)
+{
+	int fd, err = 0;
+
+	if (target != NULL) {
+		fd = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+		if (fd < 0)
+			return -errno;
+		if (dup2(fd, STDERR_FILENO) < 0)
+			err = -errno;
+		close(fd);
+	}
+	muster_log_set_sink(write_line, NULL);
+	return err;
+}
+
+/* A full disk must leave the old file or none, never an empty one. */
+int muster__daemon_write_pid(const char *path)
+{
+	char *temporary;
+	int fd, err = 0;
+
+	if (asprintf(&temporary, "%s.new", path) < 0)
+		return -ENOMEM;
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		err = -errno;
+	if (err == 0 && (dprintf(fd, "%d\n", (int)getpid()) < 0 || fsync(fd) < 0))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (err == 0 && rename(temporary, path) < 0)
+		err = -errno;
+	if (err < 0)
+		unlink(temporary);
+	free(temporary);
+	return err;
+}

@@ -1,0 +1,56 @@
+/* master/listeners.h - the listening sockets of the primary: by key, with the workers that serve them. */
+#ifndef MASTER_LISTENERS_H
+#define MASTER_LISTENERS_H
+
+#include "ipc/protocol.h"
+#include "master/cluster.h"
+#include "src/acceptor.h"
+#include "src/listener.h"
+
+struct muster__member {
+	struct muster__process *process;
+	bool full; /* it refused, and has not said that it has room */
+};
+
+struct muster__listening {
+	LIST_ENTRY(muster__listening) link;
+	struct muster_cluster *cluster;
+	char key[MUSTER__KEY_MAX];
+	char *name;       /* of a configured one, which ends only by configuration; else NULL */
+	struct muster__listener socket;
+	enum muster_policy policy;
+	struct muster__acceptor acceptor;
+	struct json_t *data; /* of the first query, echoed to all */
+	struct muster__member *members;
+	size_t member_count, turn;
+	int *returned; /* connections that found no worker, oldest first */
+	size_t returned_count, returned_room;
+	struct event retry;
+	unsigned retry_ms;
+	unsigned row, max_connections;
+	unsigned flying; /* hand-overs of this listener that are on their way */
+};
+
+/* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
+int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *listener,
+				struct muster__listener *socket, unsigned max_connections,
+				struct muster__listening **listening);
+
+/* A worker asked to listen; it is answered. */
+void muster__listeners_query(struct muster__process *process, const struct muster__line *line);
+/* A worker has closed a server. */
+void muster__listeners_close(struct muster__process *process, const char *key, size_t length);
+/* A worker leaves all its listeners; `dead`: a replacement may be due, and the kernel may owe it a wake-up. */
+void muster__listeners_leave(struct muster__process *process, bool dead);
+/* A hand-over was answered. */
+void muster__listeners_answered(struct muster__process *process, uint64_t seq, bool accepted);
+/* The channel of a worker is gone: close what it has served, offer the rest to others. */
+void muster__listeners_recover(struct muster__process *process);
+/* A worker has room again. */
+void muster__listeners_room(struct muster__process *process);
+/* Should each listener be accepting? After any change of the worker table. */
+void muster__listeners_derive(struct muster_cluster *cluster);
+/* Close them all: for good. */
+void muster__listeners_free(struct muster_cluster *cluster);
+
+#endif

@@ -1,0 +1,20 @@
+/* A worker has worked if it listened and either served someone or stayed for a second. */
+#include "master/respawn.h"
+
+#define PROOF_MS 1000
+
+unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
+			       unsigned *failures)
+{
+	bool worked = death->listened && (death->served || death->lived_ms >= PROOF_MS);
+	unsigned delay = rules->backoff_ms, i;
+
+	if (worked || death->lived_ms >= rules->backoff_max_ms) {
+		*failures = 0;
+		return 0;
+	}
+	for (i = 0; i < *failures && delay < rules->backoff_max_ms; i++)
+		delay *= 2;
+	++*failures;
+	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;
+}

@@ -1,0 +1,25 @@
+/* master/respawn.h - whether a worker that has died is replaced, and when: a pure function of how it died. */
+#ifndef MASTER_RESPAWN_H
+#define MASTER_RESPAWN_H
+
+#include <stdbool.h>
+
+struct muster__respawn_rules {
+	unsigned backoff_ms, backoff_max_ms;
+};
+
+/* What is known of a life that has ended. */
+struct muster__death {
+	bool listened;      /* it had told that it listens */
+	bool served;        /* ... and had been given a connection */
+	unsigned lived_ms;
+};
+
+/*
+ * How long to wait before the next fork for this seat; `failures` counts those in a row and is brought up to date. A worker
+ * that worked is replaced at once, always: a client that can crash workers must not be able to buy an outage with it.
+ */
+unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
+			       unsigned *failures);
+
+#endif

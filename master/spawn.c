@@ -1,0 +1,351 @@
+/*
+ * Birth: plan, fork, record. Death: what the channel still holds is read, hand-overs are recovered, and only then is the slot
+ * cleared; on_disconnect comes before on_exit, each from the end of a turn.
+ *
+ * This file is the one bridge to worker/: after the fork the primary's code becomes the worker's.
+ */
+#include "master/spawn.h"
+
+#include "ipc/child.h"
+#include "master/listeners.h"
+#include "src/fd.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static struct muster__process *process_of_channel(struct muster__channel *channel)
+{
+	return muster__process_of(MUSTER__CONTAINER(channel, struct muster_worker, channel));
+}
+
+/* ---- what it says */
+
+static void on_online(struct muster__process *process, const struct muster__line *line)
+{
+	if (process->peer.online)
+		return;
+	process->peer.online = true;
+	process->is_muster = muster__online_is_muster(line->json);
+	MUSTER__PEER_EMIT(&process->peer, on_online, &process->peer);
+}
+
+static void on_listening(struct muster__process *process, const struct muster__line *line)
+{
+	struct muster_address address;
+
+	muster__listening_address(&address, line->json);
+	process->listened++;
+	MUSTER__PEER_EMIT(&process->peer, on_listening, &process->peer, &address);
+}
+
+/* It wants to leave, and waits for our word. */
+static void on_farewell(struct muster__process *process, const struct muster__line *line)
+{
+	process->peer.exited_after_disconnect = true;
+	process->leaving = true;
+	muster__send_plain_reply(&process->peer.channel, line->seq, process->peer.seq++);
+	muster__listeners_leave(process, false);
+}
+
+static void on_cluster_line(struct muster__process *process, struct muster__line *line)
+{
+	switch (line->act) {
+	case MUSTER__ACT_ONLINE:
+		on_online(process, line);
+		break;
+	case MUSTER__ACT_QUERY:
+		muster__listeners_query(process, line);
+		break;
+	case MUSTER__ACT_LISTENING:
+		on_listening(process, line);
+		break;
+	case MUSTER__ACT_CLOSE:
+		muster__listeners_close(process, line->key, line->key_length);
+		break;
+	case MUSTER__ACT_EXITED_AFTER_DISCONNECT:
+		on_farewell(process, line);
+		break;
+	case MUSTER__ACT_ROOM:
+		muster__listeners_room(process);
+		break;
+	case MUSTER__ACT_NONE:
+		if (line->has_ack && line->has_accepted)
+			muster__listeners_answered(process, line->ack, line->accepted);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_line(struct muster__channel *channel, struct muster__line *line, int *fd)
+{
+	struct muster__process *process = process_of_channel(channel);
+
+	if (line->kind == MUSTER__LINE_CLUSTER)
+		on_cluster_line(process, line);
+	else
+		muster__peer_message(&process->peer, line, fd);
+}
+
+/* A descriptor that did not arrive was not taken; a newconn without it is as good as refused. */
+static void on_answered(struct muster__channel *channel, uint64_t ticket, bool received)
+{
+	if (!received)
+		muster__listeners_answered(process_of_channel(channel), ticket, false);
+}
+
+static void on_drained(struct muster__channel *channel)
+{
+	muster__listeners_derive(process_of_channel(channel)->cluster);
+}
+
+static void on_closed(struct muster__channel *channel)
+{
+	struct muster__process *process = process_of_channel(channel);
+
+	muster__listeners_recover(process);
+	muster__listeners_leave(process, !process->leaving);
+	process->disconnect_due = true;
+	muster__object_wake(&process->peer.object);
+}
+
+static const struct muster__channel_ops channel_ops = { on_line, on_answered, on_drained, on_closed };
+
+/* ---- its end */
+
+static void on_exited(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__process *process = data;
+
+	(void)what;
+	if (!muster__child_reap(fd, &process->code, &process->signal))
+		return;
+	muster__event_del(process->peer.object.loop, &process->exited);
+	muster__fd_close(&process->pidfd);
+	process->peer.dead = true;
+	process->exit_due = true;
+	muster__channel_finish(&process->peer.channel);
+	muster__object_wake(&process->peer.object);
+}
+
+static void log_exit(const struct muster__process *process)
+{
+	enum muster_log_level level = process->leaving && process->signal == 0 ? MUSTER_LOG_INFO : MUSTER_LOG_WARN;
+
+	if (process->signal != 0)
+		muster__log(level, "worker %u (pid %d) was killed by signal %d", process->peer.id,
+			    (int)process->peer.pid, process->signal);
+	else
+		muster__log(level, "worker %u (pid %d) exited with status %d", process->peer.id,
+			    (int)process->peer.pid, process->code);
+}
+
+static void vacate(struct muster__process *process)
+{
+	struct muster__seat *seat = process->seat;
+
+	process->seat = NULL;
+	muster__scoreboard_give(process->cluster->board, process->slot);
+	seat->process = NULL;
+	muster__seat_vacated(seat, process);
+}
+
+static void process_turn(struct muster__object *object)
+{
+	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+	struct muster_worker *worker = &process->peer;
+
+	if (process->fork_due) {
+		process->fork_due = false;
+		MUSTER__PEER_EMIT(worker, on_fork, worker);
+	}
+	if (process->disconnect_due) {
+		process->disconnect_due = false;
+		MUSTER__PEER_EMIT(worker, on_disconnect, worker);
+	}
+	/* The end of the channel is told first: it is already on its way. */
+	if (process->exit_due && process->peer.channel.state == MUSTER__CHANNEL_CLOSED) {
+		process->exit_due = false;
+		log_exit(process);
+		MUSTER__PEER_EMIT(worker, on_exit, worker, process->code, process->signal);
+		muster__object_close(object);
+		return;
+	}
+	if (object->life == MUSTER__CLOSING) {
+		vacate(process);
+		muster__object_ended(object);
+	}
+}
+
+/* The loop goes: the channel closes and the worker drains. It is not killed, and no longer ours to reap. */
+static void process_abandon(struct muster__object *object)
+{
+	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+	bool told = process->peer.channel.state == MUSTER__CHANNEL_CLOSED && !process->disconnect_due;
+
+	muster__event_del(object->loop, &process->exited);
+	muster__fd_close(&process->pidfd);
+	while (process->flight_count > 0) {
+		process->flight_count--;
+		muster__fd_close(&process->flights[process->first_flight].fd);
+		process->first_flight = (process->first_flight + 1) % MUSTER__FLIGHT_MAX;
+	}
+	muster__channel_flush(&process->peer.channel);
+	muster__channel_free(&process->peer.channel);
+	if (process->seat != NULL)
+		process->seat->process = NULL;
+	if (!told)
+		MUSTER__PEER_EMIT(&process->peer, on_disconnect, &process->peer);
+}
+
+static void process_free(struct muster__object *object)
+{
+	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+
+	muster__channel_free(&process->peer.channel);
+	muster__listeners_clear(&process->peer.on);
+	free(process);
+}
+
+static const struct muster__class process_class = { "worker", process_turn, process_abandon, process_free };
+
+/* ---- what users ask of it */
+
+static int process_disconnect(struct muster_worker *worker)
+{
+	struct muster__process *process = muster__process_of(worker);
+	int err;
+
+	if (process->leaving)
+		return 0;
+	err = muster__send_act(&worker->channel, "disconnect", worker->seq);
+	if (err < 0)
+		return err;
+	worker->seq++;
+	worker->exited_after_disconnect = true;
+	process->leaving = true;
+	muster__listeners_leave(process, false);
+	return 0;
+}
+
+static int process_kill(struct muster_worker *worker, int signal)
+{
+	struct muster__process *process = muster__process_of(worker);
+
+	if (process->pidfd < 0)
+		return -ESRCH;
+	return muster__child_signal(process->pidfd, signal != 0 ? signal : SIGTERM);
+}
+
+static struct muster__listeners *process_others(struct muster_worker *worker)
+{
+	return &muster__process_of(worker)->cluster->on;
+}
+
+static const struct muster__peer_ops peer_ops = { process_disconnect, process_kill, process_others, NULL };
+
+/* ---- birth */
+
+static struct muster__process *process_new(struct muster__seat *seat)
+{
+	struct muster__process *process = calloc(1, sizeof *process);
+	struct muster_cluster *cluster = seat->cluster;
+
+	if (process == NULL)
+		return NULL;
+	process->cluster = cluster;
+	process->seat = seat;
+	process->pidfd = -1;
+	process->slot = muster__scoreboard_take(cluster->board);
+	process->started_ms = muster__now_ms();
+	process->peer.id = ++cluster->next_id;
+	process->peer.ops = &peer_ops;
+	muster__object_init(&process->peer.object, cluster->object.loop, &process_class);
+	return process;
+}
+
+static void discard(struct muster__process *process)
+{
+	muster__scoreboard_give(process->cluster->board, process->slot);
+	muster__object_discard(&process->peer.object);
+}
+
+static int plan_and_fork(struct muster__process *process, int theirs)
+{
+	const struct muster_cluster *cluster = process->cluster;
+	struct muster__plan plan = {
+		.channel_fd = theirs,
+		.id = process->peer.id,
+		.board = cluster->board,
+		.slot = process->slot,
+		.function = cluster->options.worker,
+		.data = cluster->options.data,
+		.app = cluster->app,
+		.env = process->seat->env,
+		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
+		.own_group = cluster->options.own_group,
+	};
+
+	return muster__child_fork(&plan, muster__worker_main, &process->peer.pid, &process->pidfd);
+}
+
+/* In the parent: the table, the channel, the watch for its death. */
+static int record(struct muster__process *process, int *ours)
+{
+	struct muster_loop *loop = process->peer.object.loop;
+	int fd = *ours;
+
+	*ours = -1;
+	event_assign(&process->exited, loop->base, process->pidfd, EV_READ | EV_PERSIST, on_exited, process);
+	if (muster__channel_init(&process->peer.channel, loop, fd, &channel_ops) < 0 ||
+	    muster__event_add(loop, &process->exited, NULL) < 0)
+		return -ENOMEM;
+	process->seat->process = process;
+	process->fork_due = true;
+	muster__object_open(&process->peer.object);
+	muster__object_wake(&process->peer.object);
+	return 0;
+}
+
+/* A child we cannot watch must not run. */
+static void undo_fork(struct muster__process *process)
+{
+	muster__event_del(process->peer.object.loop, &process->exited);
+	if (process->pidfd >= 0)
+		muster__child_signal(process->pidfd, SIGKILL);
+	muster__fd_close(&process->pidfd);
+}
+
+static int spawn_pair(struct muster__process *process)
+{
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	err = plan_and_fork(process, pair[1]);
+	muster__fd_close(&pair[1]);
+	if (err == 0 && (err = record(process, &pair[0])) < 0)
+		undo_fork(process);
+	muster__fd_close(&pair[0]);
+	return err;
+}
+
+int muster__spawn(struct muster__seat *seat, struct muster__process **out)
+{
+	struct muster__process *process = process_new(seat);
+	int err;
+
+	if (process == NULL)
+		return -ENOMEM;
+	err = process->slot < 0 ? -EAGAIN : spawn_pair(process);
+	if (err < 0) {
+		discard(process);
+		return err;
+	}
+	muster__log(MUSTER_LOG_INFO, "worker %u (pid %d) started", process->peer.id, (int)process->peer.pid);
+	*out = process;
+	return 0;
+}

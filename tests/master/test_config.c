@@ -1,0 +1,753 @@
+/* tests/master/test_config.c - what a file says arrives in the struct, and what is wrong with it in a line that tells. */
+#include "master/config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COUNT_OF(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* The least a file must say, around what a test is about. */
+#define ECHO "\"applications\":{\"echo\":{\"builtin\":\"echo\"}}"
+#define ROOT(keys) "{" keys "\"listeners\":[{\"port\":1,\"application\":\"echo\"}]," ECHO "}"
+#define LISTENER(keys) "{\"listeners\":[{\"application\":\"echo\"," keys "}]," ECHO "}"
+#define LISTENERS(list) "{\"listeners\":[" list "]," ECHO "}"
+#define APPLICATION(keys) "{\"listeners\":[{\"port\":1,\"application\":\"a\"}],\"applications\":{\"a\":{" keys "}}}"
+
+static char folder[] = "/tmp/muster-config-XXXXXX";
+static char file[sizeof folder + 16];
+static struct muster__config *config;
+static struct muster__config_errors errors;
+
+static void set_up(void)
+{
+	strcpy(strrchr(folder, '-') + 1, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(file, sizeof file, "%s/muster.json", folder);
+	ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/run/user/1", 1), 0);
+	config = NULL;
+	errors = (struct muster__config_errors){ 0 };
+}
+
+static void tear_down(void)
+{
+	muster__config_errors_clear(&errors);
+	muster__config_free(config);
+	unlink(file);
+	rmdir(folder);
+}
+
+static int load(const char *text)
+{
+	FILE *stream = fopen(file, "w");
+
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_uint_eq(fwrite(text, 1, strlen(text), stream), strlen(text));
+	ck_assert_int_eq(fclose(stream), 0);
+	muster__config_errors_clear(&errors);
+	muster__config_free(config);
+	return muster__config_load(&config, file, &errors);
+}
+
+static const char *first_error(void)
+{
+	return errors.count > 0 ? errors.lines[0] : "";
+}
+
+static void load_well(const char *text)
+{
+	int err = load(text);
+
+	ck_assert_msg(err == 0, "%d: %s", err, first_error());
+	ck_assert_ptr_nonnull(config);
+	ck_assert_uint_eq(errors.count, 0);
+}
+
+/* An error without the file's name: "14: listeners[0].port: ...". */
+static const char *error_at(size_t i)
+{
+	ck_assert_uint_lt(i, errors.count);
+	ck_assert_int_eq(strncmp(errors.lines[i], file, strlen(file)), 0);
+	ck_assert_int_eq(errors.lines[i][strlen(file)], ':');
+	return errors.lines[i] + strlen(file) + 1;
+}
+
+static void load_badly(const char *text, const char *error)
+{
+	ck_assert_int_eq(load(text), -EINVAL);
+	ck_assert_ptr_null(config);
+	ck_assert_str_eq(error_at(0), error);
+	ck_assert_msg(errors.count == 1, "a second error: %s", errors.lines[errors.count - 1]);
+}
+
+/* ---- What a file says. */
+
+START_TEST(every_key_arrives_in_the_struct)
+{
+	const struct muster__config_listener *listener;
+
+	load_well(
+		"{\"workers\": 3, \"pid_file\": \"/run/m.pid\",\n"
+		" \"control\": {\"path\": \"/run/m.sock\", \"mode\": \"0660\"},\n"
+		" \"log\": {\"level\": \"debug\", \"target\": \"/var/log/m\", \"format\": \"text\"},\n"
+		" \"limits\": {\"max_connections\": 1000000000},\n"
+		" \"restart\": {\"backoff_ms\": 1, \"backoff_max_ms\": 2, \"drain_timeout_ms\": 3, \"ready_timeout_ms\": 4},\n"
+		" \"listeners\": [\n"
+		"  {\"name\": \"one\", \"host\": \"::1\", \"port\": 65535, \"policy\": \"least-connections\",\n"
+		"   \"backlog\": 7, \"max_connections\": 8, \"timeout\": 2147483647, \"allow_half_open\": true,\n"
+		"   \"no_delay\": true, \"keep_alive\": true, \"ipv6_only\": true, \"application\": \"sink\"},\n"
+		"  {\"path\": \"/run/s\", \"readable_all\": true, \"writable_all\": true, \"policy\": \"shared\",\n"
+		"   \"application\": \"front\"}],\n"
+		" \"applications\": {\"front\": {\"builtin\": \"proxy\", \"workers\": 9,\n"
+		"   \"upstream\": {\"host\": \"h\", \"port\": 80}}, \"sink\": {\"builtin\": \"discard\"}}}");
+	ck_assert_uint_eq(config->workers, 3);
+	ck_assert_str_eq(config->pid_file, "/run/m.pid");
+	ck_assert_str_eq(config->control_path, "/run/m.sock");
+	ck_assert_uint_eq(config->control_mode, 0660);
+	ck_assert_int_eq(config->log_level, MUSTER_LOG_DEBUG);
+	ck_assert_str_eq(config->log_target, "/var/log/m");
+	ck_assert_int_eq(config->log_format, MUSTER__LOG_TEXT);
+	ck_assert_uint_eq(config->max_connections, 1000000000);
+	ck_assert_uint_eq(config->backoff_ms, 1);
+	ck_assert_uint_eq(config->backoff_max_ms, 2);
+	ck_assert_uint_eq(config->drain_timeout_ms, 3);
+	ck_assert_uint_eq(config->ready_timeout_ms, 4);
+
+	ck_assert_uint_eq(config->listener_count, 2);
+	listener = &config->listeners[0];
+	ck_assert_str_eq(listener->name, "one");
+	ck_assert_str_eq(listener->host, "::1");
+	ck_assert_ptr_null(listener->path);
+	ck_assert_uint_eq(listener->port, 65535);
+	ck_assert_int_eq(listener->policy, MUSTER_POLICY_LEAST_CONNECTIONS);
+	ck_assert_int_eq(listener->backlog, 7);
+	ck_assert_uint_eq(listener->max_connections, 8);
+	ck_assert_uint_eq(listener->timeout_ms, 2147483647);
+	ck_assert(listener->allow_half_open && listener->no_delay && listener->keep_alive && listener->ipv6_only);
+	ck_assert(!listener->readable_all && !listener->writable_all);
+	ck_assert_uint_eq(listener->application, 1);
+	listener = &config->listeners[1];
+	ck_assert_str_eq(listener->path, "/run/s");
+	ck_assert_int_eq(listener->policy, MUSTER_POLICY_SHARED);
+	ck_assert(listener->readable_all && listener->writable_all && !listener->ipv6_only);
+	ck_assert_uint_eq(listener->application, 0);
+
+	ck_assert_uint_eq(config->application_count, 2);
+	ck_assert_str_eq(config->applications[0].name, "front");
+	ck_assert_int_eq(config->applications[0].builtin, MUSTER__BUILTIN_PROXY);
+	ck_assert_str_eq(config->applications[0].upstream_host, "h");
+	ck_assert_uint_eq(config->applications[0].upstream_port, 80);
+	ck_assert_ptr_null(config->applications[0].upstream_path);
+	ck_assert_uint_eq(config->applications[0].workers, 9);
+	ck_assert_int_eq(config->applications[1].builtin, MUSTER__BUILTIN_DISCARD);
+	ck_assert_uint_eq(config->applications[1].workers, 3);
+}
+END_TEST
+
+START_TEST(what_is_not_said_has_its_default)
+{
+	const struct muster__config_listener *listener;
+	char control[108];
+	cpu_set_t set;
+
+	load_well(ROOT(""));
+	ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+	ck_assert_uint_eq(config->workers, (unsigned)CPU_COUNT(&set));
+	ck_assert_int_eq(muster__config_default_control(control, sizeof control), 0);
+	ck_assert_str_eq(config->control_path, control);
+	ck_assert_uint_eq(config->control_mode, 0600);
+	ck_assert_int_eq(config->log_level, MUSTER_LOG_INFO);
+	ck_assert_ptr_null(config->log_target);
+	ck_assert_int_eq(config->log_format, MUSTER__LOG_TEXT);
+	ck_assert_uint_eq(config->max_connections, 0);
+	ck_assert_uint_eq(config->backoff_ms, 100);
+	ck_assert_uint_eq(config->backoff_max_ms, 10000);
+	ck_assert_uint_eq(config->drain_timeout_ms, 30000);
+	ck_assert_uint_eq(config->ready_timeout_ms, 30000);
+	ck_assert_ptr_null(config->pid_file);
+
+	listener = config->listeners;
+	ck_assert_ptr_null(listener->host);
+	ck_assert_ptr_null(listener->path);
+	ck_assert_int_eq(listener->policy, MUSTER_POLICY_ROUND_ROBIN);
+	ck_assert_int_eq(listener->backlog, 0);
+	ck_assert_uint_eq(listener->max_connections, 0);
+	ck_assert_uint_eq(listener->timeout_ms, 0);
+	ck_assert(!listener->allow_half_open && !listener->no_delay && !listener->keep_alive);
+	ck_assert(!listener->ipv6_only && !listener->readable_all && !listener->writable_all);
+	ck_assert_int_eq(config->applications[0].builtin, MUSTER__BUILTIN_ECHO);
+	ck_assert_uint_eq(config->applications[0].workers, config->workers);
+}
+END_TEST
+
+START_TEST(automatic_workers_are_the_processors_we_may_use)
+{
+	cpu_set_t all, one;
+	int cpu = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+	load_well("{\"workers\": 5, \"listeners\": [{\"port\": 1, \"application\": \"a\"}],"
+		  " \"applications\": {\"a\": {\"builtin\": \"echo\", \"workers\": \"auto\"}}}");
+	ck_assert_uint_eq(config->applications[0].workers, 1);
+	load_well(ROOT("\"workers\":\"auto\","));
+	ck_assert_uint_eq(config->workers, 1);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
+}
+END_TEST
+
+static const struct {
+	const char *keys, *name;
+} names[] = {
+	{ LISTENER("\"port\":80"), "*:80" },
+	{ LISTENER("\"port\":0,\"host\":\"localhost\""), "localhost:0" },
+	{ LISTENER("\"port\":80,\"host\":\"127.0.0.1\""), "127.0.0.1:80" },
+	{ LISTENER("\"port\":80,\"host\":\"::1\""), "[::1]:80" },
+	{ LISTENER("\"path\":\"/run/x.sock\""), "/run/x.sock" },
+	{ LISTENER("\"path\":\"@x\""), "@x" },
+	{ LISTENER("\"port\":80,\"name\":\"web\""), "web" },
+};
+
+START_TEST(a_listener_without_a_name_is_called_by_its_place)
+{
+	load_well(names[_i].keys);
+	ck_assert_str_eq(config->listeners[0].name, names[_i].name);
+}
+END_TEST
+
+START_TEST(relative_paths_begin_at_the_folder_of_the_file)
+{
+	char expected[sizeof folder + 32];
+
+	load_well("{\"pid_file\": \"run/pid\", \"control\": {\"path\": \"../c\"}, \"log\": {\"target\": \"./stderr\"},"
+		  " \"listeners\": [{\"path\": \"l\", \"application\": \"a\"}],"
+		  " \"applications\": {\"a\": {\"builtin\": \"proxy\", \"upstream\": {\"path\": \"u\"}}}}");
+	snprintf(expected, sizeof expected, "%s/run/pid", folder);
+	ck_assert_str_eq(config->pid_file, expected);
+	snprintf(expected, sizeof expected, "%s/../c", folder);
+	ck_assert_str_eq(config->control_path, expected);
+	snprintf(expected, sizeof expected, "%s/./stderr", folder);
+	ck_assert_str_eq(config->log_target, expected);
+	snprintf(expected, sizeof expected, "%s/l", folder);
+	ck_assert_str_eq(config->listeners[0].path, expected);
+	snprintf(expected, sizeof expected, "%s/u", folder);
+	ck_assert_str_eq(config->applications[0].upstream_path, expected);
+}
+END_TEST
+
+START_TEST(a_file_in_the_current_folder_leaves_paths_as_they_are)
+{
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_ge(here, 0);
+	load_well(ROOT("\"pid_file\":\"pid\","));
+	ck_assert_int_eq(chdir(folder), 0);
+	muster__config_free(config);
+	ck_assert_int_eq(muster__config_load(&config, "muster.json", &errors), 0);
+	ck_assert_str_eq(config->pid_file, "pid");
+	ck_assert_int_eq(fchdir(here), 0);
+	close(here);
+}
+END_TEST
+
+START_TEST(an_abstract_name_is_left_alone)
+{
+	load_well("{\"listeners\": [{\"path\": \"@l/x\", \"application\": \"a\"}],"
+		  " \"applications\": {\"a\": {\"builtin\": \"proxy\", \"upstream\": {\"path\": \"@u\"}}}}");
+	ck_assert_str_eq(config->listeners[0].path, "@l/x");
+	ck_assert_str_eq(config->applications[0].upstream_path, "@u");
+}
+END_TEST
+
+START_TEST(the_path_of_a_socket_may_have_107_bytes)
+{
+	char text[512], expected[256], path[110] = "/";
+
+	memset(path + 1, 'x', 107);
+	path[107] = '\0';
+	snprintf(text, sizeof text, LISTENERS("{\"path\":\"%s\",\"application\":\"echo\"}"), path);
+	load_well(text);
+	ck_assert_str_eq(config->listeners[0].path, path);
+
+	path[107] = 'x';
+	snprintf(text, sizeof text, LISTENERS("{\"path\":\"%s\",\"application\":\"echo\"}"), path);
+	snprintf(expected, sizeof expected,
+		 "1: listeners[0].path: \"%s\" is 108 bytes long, the path of a socket at most 107", path);
+	load_badly(text, expected);
+}
+END_TEST
+
+START_TEST(the_length_of_a_path_counts_its_folder)
+{
+	char text[512], path[108 - sizeof folder + 1];
+
+	memset(path, 'x', sizeof path - 1);
+	path[sizeof path - 1] = '\0';
+	snprintf(text, sizeof text, LISTENERS("{\"path\":\"%s\",\"application\":\"echo\"}"), path);
+	ck_assert_int_eq(load(text), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error_at(0), "is 108 bytes long"));
+	path[sizeof path - 2] = '\0';
+	snprintf(text, sizeof text, LISTENERS("{\"path\":\"%s\",\"application\":\"echo\"}"), path);
+	load_well(text);
+}
+END_TEST
+
+static const char *const accepted[] = {
+	ROOT("\"workers\":1,"),
+	ROOT("\"workers\":512,"),
+	ROOT("\"control\":{},\"log\":{},\"limits\":{},\"restart\":{},"),
+	ROOT("\"control\":{\"mode\":\"777\"},"),
+	ROOT("\"limits\":{\"max_connections\":0},"),
+	ROOT("\"log\":{\"level\":\"error\"},"),
+	ROOT("\"log\":{\"level\":\"warn\",\"target\":\"stderr\"},"),
+	ROOT("\"restart\":{\"drain_timeout_ms\":0},"),
+	ROOT("\"restart\":{\"backoff_ms\":10000},"),
+	ROOT("\"restart\":{\"backoff_ms\":3600000,\"backoff_max_ms\":3600000},"),
+	ROOT("\"w\\u006frkers\":2,"),
+	LISTENER("\"port\":0"),
+	LISTENER("\"port\":1,\"backlog\":65535,\"max_connections\":1000000000"),
+	LISTENER("\"port\":1,\"no_delay\":false"),
+	LISTENERS("{\"port\":1,\"application\":\"echo\"},{\"port\":2,\"application\":\"echo\"}"),
+	LISTENERS("{\"port\":1,\"host\":\"::1\",\"application\":\"echo\"},"
+		  "{\"port\":1,\"host\":\"127.0.0.1\",\"application\":\"echo\"}"),
+	LISTENERS("{\"port\":0,\"name\":\"a\",\"application\":\"echo\"},{\"port\":0,\"application\":\"echo\"}"),
+	APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"path\":\"/x\"}"),
+	APPLICATION("\"builtin\":\"discard\",\"workers\":512"),
+};
+
+START_TEST(the_ends_of_each_range_are_accepted)
+{
+	load_well(accepted[_i]);
+}
+END_TEST
+
+/* ---- What is wrong with it. One mistake, one message. */
+
+static const struct {
+	const char *text, *error;
+} mistakes[] = {
+	/* Kinds and ranges. */
+	{ "[]", "1: expected an object, found an empty array" },
+	{ ROOT("\"workers\":0,"), "1: workers: 0 is not in 1..512" },
+	{ ROOT("\"workers\":513,"), "1: workers: 513 is not in 1..512" },
+	{ ROOT("\"workers\":\"all\","), "1: workers: expected \"auto\" or an integer in 1..512, found \"all\"" },
+	{ ROOT("\"workers\":1.5,"), "1: workers: expected \"auto\" or an integer in 1..512, found 1.5" },
+	{ ROOT("\"workers\":null,"), "1: workers: expected \"auto\" or an integer in 1..512, found null" },
+	{ ROOT("\"control\":\"/x\","), "1: control: expected an object, found \"/x\"" },
+	{ ROOT("\"control\":{\"mode\":\"0800\"},"),
+	  "1: control.mode: expected an octal mode as \"0600\", found \"0800\"" },
+	{ ROOT("\"control\":{\"mode\":\"1777\"},"),
+	  "1: control.mode: expected an octal mode as \"0600\", found \"1777\"" },
+	{ ROOT("\"control\":{\"mode\":384},"), "1: control.mode: expected an octal mode as \"0600\", found 384" },
+	{ ROOT("\"control\":{\"path\":\"@x\"},"), "1: control.path: no mode guards an abstract name: name a file" },
+	{ ROOT("\"log\":{\"level\":\"loud\"},"),
+	  "1: log.level: expected \"error\" or \"warn\" or \"info\" or \"debug\", found \"loud\"" },
+	{ ROOT("\"log\":{\"format\":\"json\"},"), "1: log.format: expected \"text\", found \"json\"" },
+	{ ROOT("\"log\":{\"target\":[]},"),
+	  "1: log.target: expected a string that is not empty, found an empty array" },
+	{ ROOT("\"pid_file\":\"\","), "1: pid_file: expected a string that is not empty, found \"\"" },
+	{ ROOT("\"pid_file\":\"a\\nb\","),
+	  "1: pid_file: expected a string without control characters, found \"a\\nb\"" },
+	{ ROOT("\"limits\":{\"max_connections\":1000000001},"),
+	  "1: limits.max_connections: 1000000001 is not in 0..1000000000" },
+	{ ROOT("\"restart\":{\"drain_timeout_ms\":-1},"), "1: restart.drain_timeout_ms: -1 is not in 0..2147483647" },
+	{ ROOT("\"restart\":{\"ready_timeout_ms\":0},"), "1: restart.ready_timeout_ms: 0 is not in 1..2147483647" },
+	{ ROOT("\"restart\":{\"backoff_ms\":10001},"),
+	  "1: restart: backoff_ms, 10001, is more than backoff_max_ms, 10000" },
+	{ LISTENER("\"port\":65536"), "1: listeners[0].port: 65536 is not in 0..65535" },
+	{ LISTENER("\"port\":-1"), "1: listeners[0].port: -1 is not in 0..65535" },
+	{ LISTENER("\"port\":9223372036854775807"), "1: listeners[0].port: 9223372036854775807 is not in 0..65535" },
+	{ LISTENER("\"port\":\"80\""), "1: listeners[0].port: expected an integer in 0..65535, found \"80\"" },
+	{ LISTENER("\"port\":{\"a\":1}"), "1: listeners[0].port: expected an integer in 0..65535, found an object" },
+	{ LISTENER("\"port\":1,\"host\":4"), "1: listeners[0].host: expected a string that is not empty, found 4" },
+	{ LISTENER("\"port\":1,\"name\":true"),
+	  "1: listeners[0].name: expected a string that is not empty, found true" },
+	{ LISTENER("\"port\":1,\"policy\":\"fair\""), "1: listeners[0].policy: expected \"round-robin\" or "
+						      "\"least-connections\" or \"shared\", found \"fair\"" },
+	{ LISTENER("\"port\":1,\"backlog\":0"), "1: listeners[0].backlog: 0 is not in 1..65535" },
+	{ LISTENER("\"port\":1,\"timeout\":2147483648"),
+	  "1: listeners[0].timeout: 2147483648 is not in 0..2147483647" },
+	{ LISTENER("\"port\":1,\"no_delay\":1"), "1: listeners[0].no_delay: expected true or false, found 1" },
+	{ LISTENERS("7"), "1: listeners[0]: expected an object, found 7" },
+	{ LISTENERS(""), "1: listeners: expected an array of at least one object, found an empty array" },
+	{ "{\"listeners\":{},\"applications\":{\"a\":{\"builtin\":\"echo\"}}}",
+	  "1: listeners: expected an array of at least one object, found an empty object" },
+	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}],\"applications\":{}}",
+	  "1: applications: expected an object of at least one object by name, found an empty object" },
+	{ "{\"listeners\":[{\"port\":1,\"application\":\"\"}],\"applications\":{\"\":{\"builtin\":\"echo\"}}}",
+	  "1: applications[\"\"]: expected a string that is not empty as the name" },
+	{ APPLICATION("\"builtin\":\"ekko\""),
+	  "1: applications.a.builtin: expected \"echo\" or \"discard\" or \"proxy\", found \"ekko\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"workers\":0"), "1: applications.a.workers: 0 is not in 1..512" },
+
+	/* Keys. */
+	{ ROOT("\"worker\":1,"), "1: worker: unknown key \"worker\", did you mean \"workers\"?" },
+	{ ROOT("\"Log\":{},"), "1: Log: unknown key \"Log\", did you mean \"log\"?" },
+	{ ROOT("\"log\":{\"tagret\":\"x\"},"), "1: log.tagret: unknown key \"tagret\", did you mean \"target\"?" },
+	{ ROOT("\"control\":{\"socket\":\"x\"},"),
+	  "1: control.socket: unknown key \"socket\", known are \"path\", \"mode\"" },
+	{ ROOT("\"log\":{\"a\\nb\":\"x\"},"),
+	  "1: log[\"a\\nb\"]: unknown key \"a\\nb\", known are \"level\", \"target\", "
+	  "\"format\"" },
+	{ ROOT("\"limits\":{\"nofile\":1},"),
+	  "1: limits.nofile: unknown key \"nofile\", known are \"max_connections\"" },
+	{ LISTENER("\"port\":1,\"polcy\":\"shared\""),
+	  "1: listeners[0].polcy: unknown key \"polcy\", did you mean \"policy\"?" },
+	{ LISTENER("\"port\":1,\"maxConnections\":1"),
+	  "1: listeners[0].maxConnections: unknown key \"maxConnections\", did you mean \"max_connections\"?" },
+	{ APPLICATION("\"builtin\":\"echo\",\"exec\":[]"),
+	  "1: applications.a.exec: unknown key \"exec\", known are \"builtin\", \"upstream\", \"workers\"" },
+	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
+	{ "{" ECHO "}", "1: \"listeners\" is missing" },
+	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },
+	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\" is missing" },
+
+	/* Rules that join several. */
+	{ LISTENER("\"name\":\"x\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
+	{ LISTENER("\"host\":\"::\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
+	{ LISTENER("\"port\":0,\"path\":\"/x\""), "1: listeners[0].port: cannot stand beside \"path\"" },
+	{ LISTENER("\"host\":\"::\",\"path\":\"/x\""), "1: listeners[0].host: cannot stand beside \"path\"" },
+	{ LISTENER("\"ipv6_only\":true,\"path\":\"/x\""), "1: listeners[0].ipv6_only: cannot stand beside \"path\"" },
+	{ LISTENER("\"port\":1,\"readable_all\":true"),
+	  "1: listeners[0].readable_all: has no meaning without \"path\"" },
+	{ LISTENER("\"port\":1,\"writable_all\":true"),
+	  "1: listeners[0].writable_all: has no meaning without \"path\"" },
+	{ LISTENERS("{\"port\":1,\"application\":\"ehco\"}"),
+	  "1: listeners[0].application: no application is named \"ehco\", did you mean \"echo\"?" },
+	{ LISTENERS("{\"port\":1,\"application\":\"web\"}"),
+	  "1: listeners[0].application: no application is named \"web\"" },
+	{ LISTENERS("{\"port\":1,\"application\":1}"),
+	  "1: listeners[0].application: expected the name of an application, found 1" },
+	{ LISTENERS("{\"port\":1,\"application\":\"echo\"},{\"port\":1,\"application\":\"echo\"}"),
+	  "1: listeners[1].port: listeners[0] listens there already" },
+	{ LISTENERS("{\"port\":1,\"application\":\"echo\"},{\"port\":1,\"host\":\"::\",\"application\":\"echo\"}"),
+	  "1: listeners[1].port: listeners[0] listens there already" },
+	{ LISTENERS(
+		  "{\"path\":\"@x\",\"application\":\"echo\"},{\"path\":\"@x\",\"name\":\"b\",\"application\":\"echo\"}"),
+	  "1: listeners[1].path: listeners[0] listens there already" },
+	{ LISTENERS("{\"port\":1,\"name\":\"a\",\"application\":\"echo\"},"
+		    "{\"port\":2,\"name\":\"a\",\"application\":\"echo\"}"),
+	  "1: listeners[1].name: listeners[0] has this name already" },
+	{ LISTENERS("{\"port\":0,\"application\":\"echo\"},{\"port\":0,\"application\":\"echo\"}"),
+	  "1: listeners[1]: its default name, \"*:0\", is the name of listeners[0]: give it a \"name\"" },
+	{ LISTENERS("{\"port\":7,\"host\":1,\"application\":\"echo\"},{\"port\":7,\"application\":\"echo\"}"),
+	  "1: listeners[0].host: expected a string that is not empty, found 1" },
+	{ "{\"listeners\":[{\"port\":1,\"application\":\"a.b\"}],"
+	  "\"applications\":{\"a.b\":{\"builtin\":\"echo\"},\"c.d\":{\"builtin\":\"echo\"}}}",
+	  "1: applications[\"c.d\"]: no listener names this application: it would have nothing to do" },
+	{ APPLICATION("\"builtin\":\"proxy\""), "1: applications.a: \"upstream\" is missing, a proxy needs one" },
+	{ APPLICATION("\"builtin\":\"echo\",\"upstream\":{\"path\":\"/x\"}"),
+	  "1: applications.a.upstream: only a proxy has one" },
+	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{}"),
+	  "1: applications.a.upstream: \"port\" or \"path\" is missing" },
+	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"port\":1}"),
+	  "1: applications.a.upstream: \"host\" is missing" },
+	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"host\":\"h\",\"port\":0}"),
+	  "1: applications.a.upstream.port: 0 is not in 1..65535" },
+	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"host\":\"h\",\"path\":\"/x\"}"),
+	  "1: applications.a.upstream.host: cannot stand beside \"path\"" },
+
+	/* No JSON at all; the words are the parser's. */
+	{ "", "1:1: '[' or '{' expected near end of file" },
+	{ "{\n  \"workers\" 4\n}", "2:13: ':' expected near '4'" },
+	{ "{\"a\": 1,\n \"a\": 2}", "2:4: duplicate object key near '\"a\"'" },
+};
+
+START_TEST(a_mistake_has_one_message)
+{
+	load_badly(mistakes[_i].text, mistakes[_i].error);
+}
+END_TEST
+
+START_TEST(all_mistakes_are_told_each_with_its_line)
+{
+	static const char *const told[] = {
+		"2: workers: expected \"auto\" or an integer in 1..512, found \"many\"",
+		"5: log.levle: unknown key \"levle\", did you mean \"level\"?",
+		"10: listeners[0].port: 70000 is not in 0..65535",
+		"14: listeners[1]: \"port\" or \"path\" is missing",
+		"17: applications[\"a.b\"].upstream: only a proxy has one",
+	};
+
+	ck_assert_int_eq(
+		load("{\n"                                                                               /*  1 */
+		     "  \"workers\": \"many\",\n"                                                        /*  2 */
+		     "  \"log\":\n"                                                                      /*  3 */
+		     "  {\n"                                                                             /*  4 */
+		     "    \"levle\": \"info\" },\n"                                                      /*  5 */
+		     "  \"listeners\": [\n"                                                              /*  6 */
+		     "    {\n"                                                                           /*  7 */
+		     "      \"name\": \"},\\\"\",\n"                                                     /*  8 */
+		     "      \"host\": \"::1\",\n"                                                        /*  9 */
+		     "      \"port\":\n"                                                                 /* 10 */
+		     "        70000,\n"                                                                  /* 11 */
+		     "      \"application\": \"a.b\"\n"                                                  /* 12 */
+		     "    },\n"                                                                          /* 13 */
+		     "    { \"application\": \"a.b\" }\n"                                                /* 14 */
+		     "  ],\n"                                                                            /* 15 */
+		     "  \"applications\": {\n"                                                           /* 16 */
+		     "    \"a\\u002eb\": { \"builtin\": \"echo\", \"upstream\": { \"path\": \"x\" } }\n" /* 17 */
+		     "  }\n"
+		     "}\n"),
+		-EINVAL);
+	ck_assert_ptr_null(config);
+	ck_assert_uint_eq(errors.count, COUNT_OF(told));
+	for (size_t i = 0; i < errors.count; i++)
+		ck_assert_str_eq(error_at(i), told[i]);
+}
+END_TEST
+
+START_TEST(a_mistake_hides_no_other_in_the_same_object)
+{
+	ck_assert_int_eq(load(LISTENER("\"port\":70000,\"path\":3,\"host\":\"\",\"x\":1")), -EINVAL);
+	ck_assert_uint_eq(errors.count, 6);
+	ck_assert_str_eq(error_at(0), "1: listeners[0].port: 70000 is not in 0..65535");
+	ck_assert_str_eq(error_at(1), "1: listeners[0].path: expected a string that is not empty, found 3");
+	ck_assert_str_eq(error_at(2), "1: listeners[0].host: expected a string that is not empty, found \"\"");
+	ck_assert_ptr_nonnull(strstr(error_at(3), "unknown key \"x\""));
+	ck_assert_str_eq(error_at(4), "1: listeners[0].port: cannot stand beside \"path\"");
+	ck_assert_str_eq(error_at(5), "1: listeners[0].host: cannot stand beside \"path\"");
+}
+END_TEST
+
+START_TEST(of_three_listeners_in_one_place_each_names_those_before)
+{
+	ck_assert_int_eq(load(LISTENERS("{\"port\":1,\"application\":\"echo\"},{\"port\":1,\"application\":\"echo\"},"
+					"{\"port\":1,\"application\":\"echo\"}")),
+			 -EINVAL);
+	ck_assert_uint_eq(errors.count, 3);
+	ck_assert_str_eq(error_at(0), "1: listeners[1].port: listeners[0] listens there already");
+	ck_assert_str_eq(error_at(1), "1: listeners[2].port: listeners[0] listens there already");
+	ck_assert_str_eq(error_at(2), "1: listeners[2].port: listeners[1] listens there already");
+}
+END_TEST
+
+START_TEST(a_message_is_one_line_of_bounded_length)
+{
+	char text[4096], word[1024];
+
+	memset(word, 'x', sizeof word - 1);
+	word[sizeof word - 1] = '\0';
+	snprintf(text, sizeof text, "{\"%s\": 1, \"workers\": \"%s\", \"listeners\": 0, \"applications\": 0}", word,
+		 word);
+	ck_assert_int_eq(load(text), -EINVAL);
+	ck_assert_uint_eq(errors.count, 4);
+	for (size_t i = 0; i < errors.count; i++) {
+		ck_assert_ptr_null(strchr(errors.lines[i], '\n'));
+		ck_assert_uint_lt(strlen(errors.lines[i]), 400);
+	}
+	ck_assert_str_eq(error_at(1), "1: workers: expected \"auto\" or an integer in 1..512, found a long string");
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_read_is_named_with_the_reason)
+{
+	char expected[sizeof file + 64];
+
+	ck_assert_int_eq(muster__config_load(&config, file, &errors), -ENOENT);
+	ck_assert_ptr_null(config);
+	ck_assert_uint_eq(errors.count, 1);
+	snprintf(expected, sizeof expected, "%s: No such file or directory", file);
+	ck_assert_str_eq(errors.lines[0], expected);
+
+	muster__config_errors_clear(&errors);
+	ck_assert_uint_eq(errors.count, 0);
+	ck_assert_int_eq(muster__config_load(&config, folder, &errors), -EISDIR);
+	snprintf(expected, sizeof expected, "%s: Is a directory", folder);
+	ck_assert_str_eq(first_error(), expected);
+
+	muster__config_errors_clear(&errors);
+	ck_assert_int_eq(muster__config_load(&config, "/dev/zero", &errors), -EFBIG);
+	ck_assert_str_eq(first_error(), "/dev/zero: File too large");
+}
+END_TEST
+
+/* ---- The control socket that no file names. */
+
+/* As another user if we are root; back at the end, for tests may share one process. */
+static void with_user(uid_t user)
+{
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(user), 0);
+}
+
+START_TEST(a_user_controls_through_his_runtime_folder)
+{
+	char path[108];
+
+	with_user(65534);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), 0);
+	ck_assert_str_eq(path, "/run/user/1/muster.sock");
+	ck_assert_int_eq(muster__config_default_control(path, sizeof "/run/user/1/muster.sock"), 0);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof "/run/user/1/muster.sock" - 1), -ENAMETOOLONG);
+	ck_assert_str_eq(path, "");
+	with_user(0);
+}
+END_TEST
+
+START_TEST(root_controls_through_run_muster)
+{
+	char path[108];
+
+	if (getuid() != 0)
+		return;
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), 0);
+	ck_assert_str_eq(path, "/run/muster/control.sock");
+}
+END_TEST
+
+static const char *const unusable_runtime[] = { NULL, "", "relative" };
+
+START_TEST(without_a_runtime_folder_there_is_no_default)
+{
+	char path[108];
+
+	if (unusable_runtime[_i])
+		ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", unusable_runtime[_i], 1), 0);
+	else
+		unsetenv("XDG_RUNTIME_DIR");
+	with_user(65534);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), -ENOENT);
+	ck_assert_str_eq(path, "");
+	with_user(0);
+}
+END_TEST
+
+START_TEST(a_file_without_control_path_then_says_to_set_it)
+{
+	static const char text[] = "set control.path: without a usable XDG_RUNTIME_DIR it has no default";
+	char expected[128];
+	int first, second;
+
+	unsetenv("XDG_RUNTIME_DIR");
+	load(ROOT("\"control\":{\"path\":\"/x\"},")); /* makes the file, and the folder readable */
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	ck_assert_int_eq(chmod(file, 0644), 0);
+	with_user(65534);
+	muster__config_free(config);
+	first = muster__config_load(&config, file, &errors);
+	with_user(0);
+	ck_assert_int_eq(first, 0);
+
+	load(ROOT("\n\"control\":{\"mode\":\"0600\"},"));
+	with_user(65534);
+	muster__config_free(config);
+	muster__config_errors_clear(&errors);
+	second = muster__config_load(&config, file, &errors);
+	with_user(0);
+	ck_assert_int_eq(second, -EINVAL);
+	snprintf(expected, sizeof expected, "2: control: %s", text);
+	ck_assert_str_eq(error_at(0), expected);
+
+	load(ROOT(""));
+	with_user(65534);
+	muster__config_free(config);
+	muster__config_errors_clear(&errors);
+	second = muster__config_load(&config, file, &errors);
+	with_user(0);
+	ck_assert_int_eq(second, -EINVAL);
+	snprintf(expected, sizeof expected, "1: %s", text);
+	ck_assert_str_eq(error_at(0), expected);
+}
+END_TEST
+
+/* ---- The file that is shipped. */
+
+START_TEST(the_shipped_file_is_an_echo_on_port_7000)
+{
+	char path[4096];
+	char *slash;
+
+	snprintf(path, sizeof path, "%s", __FILE__);
+	slash = strrchr(path, '/');
+	ck_assert_ptr_nonnull(slash);
+	snprintf(slash + 1, sizeof path - (size_t)(slash + 1 - path), "../../conf/muster.json");
+	ck_assert_int_eq(muster__config_load(&config, path, &errors), 0);
+	ck_assert_uint_eq(config->workers, 4);
+	ck_assert_uint_eq(config->listener_count, 1);
+	ck_assert_str_eq(config->listeners[0].name, "echo");
+	ck_assert_ptr_null(config->listeners[0].host);
+	ck_assert_uint_eq(config->listeners[0].port, 7000);
+	ck_assert_int_eq(config->applications[config->listeners[0].application].builtin, MUSTER__BUILTIN_ECHO);
+	ck_assert_ptr_nonnull(strstr(config->control_path, "/conf/muster.sock"));
+}
+END_TEST
+
+START_TEST(freeing_nothing_is_fine)
+{
+	muster__config_free(NULL);
+	muster__config_errors_clear(&errors);
+}
+END_TEST
+
+static void add_values(Suite *suite)
+{
+	TCase *values = tcase_create("values");
+
+	suite_add_tcase(suite, values);
+	tcase_add_checked_fixture(values, set_up, tear_down);
+	tcase_add_test(values, every_key_arrives_in_the_struct);
+	tcase_add_test(values, what_is_not_said_has_its_default);
+	tcase_add_test(values, automatic_workers_are_the_processors_we_may_use);
+	tcase_add_loop_test(values, a_listener_without_a_name_is_called_by_its_place, 0, COUNT_OF(names));
+	tcase_add_test(values, relative_paths_begin_at_the_folder_of_the_file);
+	tcase_add_test(values, a_file_in_the_current_folder_leaves_paths_as_they_are);
+	tcase_add_test(values, an_abstract_name_is_left_alone);
+	tcase_add_test(values, the_path_of_a_socket_may_have_107_bytes);
+	tcase_add_test(values, the_length_of_a_path_counts_its_folder);
+	tcase_add_loop_test(values, the_ends_of_each_range_are_accepted, 0, COUNT_OF(accepted));
+	tcase_add_test(values, the_shipped_file_is_an_echo_on_port_7000);
+	tcase_add_test(values, freeing_nothing_is_fine);
+}
+
+static void add_errors(Suite *suite)
+{
+	TCase *wrong = tcase_create("errors");
+
+	suite_add_tcase(suite, wrong);
+	tcase_add_checked_fixture(wrong, set_up, tear_down);
+	tcase_add_loop_test(wrong, a_mistake_has_one_message, 0, COUNT_OF(mistakes));
+	tcase_add_test(wrong, all_mistakes_are_told_each_with_its_line);
+	tcase_add_test(wrong, a_mistake_hides_no_other_in_the_same_object);
+	tcase_add_test(wrong, of_three_listeners_in_one_place_each_names_those_before);
+	tcase_add_test(wrong, a_message_is_one_line_of_bounded_length);
+	tcase_add_test(wrong, a_file_that_cannot_be_read_is_named_with_the_reason);
+}
+
+static void add_control(Suite *suite)
+{
+	TCase *control = tcase_create("control");
+
+	suite_add_tcase(suite, control);
+	tcase_add_checked_fixture(control, set_up, tear_down);
+	tcase_add_test(control, a_user_controls_through_his_runtime_folder);
+	tcase_add_test(control, root_controls_through_run_muster);
+	tcase_add_loop_test(control, without_a_runtime_folder_there_is_no_default, 0, COUNT_OF(unusable_runtime));
+	tcase_add_test(control, a_file_without_control_path_then_says_to_set_it);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("config");
+	SRunner *runner;
+	int failed;
+
+	add_values(suite);
+	add_errors(suite);
+	add_control(suite);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}

@@ -1,0 +1,26 @@
+/* worker/app.h - the built-in applications of musterd. */
+#ifndef WORKER_APP_H
+#define WORKER_APP_H
+
+struct muster__app;
+struct muster__app_listener;
+struct muster_server;
+struct muster_socket;
+struct muster_worker;
+
+/* One server on its way to listen: what its handlers are given. */
+struct muster__app_server {
+	const struct muster__app *app;
+	const struct muster__app_listener *listener;
+	struct muster_worker *self;
+};
+
+/* Listen as the plan says, and serve. 0 or negative: the worker cannot start. */
+int muster__app_run(struct muster_worker *self, const struct muster__app *app);
+
+/* What each application does with a connection. `data` is a struct muster__app_server. */
+void muster__echo_connection(struct muster_server *server, struct muster_socket *socket, void *data);
+void muster__discard_connection(struct muster_server *server, struct muster_socket *socket, void *data);
+void muster__proxy_connection(struct muster_server *server, struct muster_socket *socket, void *data);
+
+#endif

@@ -1,0 +1,37 @@
+/* worker/self.h - this process as a worker: its channel, its slot, the servers its primary feeds. */
+#ifndef WORKER_SELF_H
+#define WORKER_SELF_H
+
+#include "ipc/peer.h"
+#include "ipc/scoreboard.h"
+
+struct muster__far;
+LIST_HEAD(muster__fars, muster__far);
+
+struct muster__self {
+	struct muster_worker peer;
+	struct muster__scoreboard *board; /* NULL, and slot too, under a foreign primary */
+	struct muster__slot *slot;
+	struct muster__fars fars; /* servers that listen through the primary */
+	uint64_t received;        /* hand-overs so far: the number of the last */
+	unsigned max[MUSTER__ROWS]; /* limits of shared listeners over all workers, by row */
+	bool refused;             /* a connection, for want of room: the primary is told when there is some */
+	bool leaving;
+	bool asked_to_leave;      /* by the primary: nothing is to be announced */
+	unsigned closing;         /* servers that still have connections */
+	uint64_t farewell;        /* our exitedAfterDisconnect, while its answer is due */
+	bool farewell_due;
+	struct event deadline;    /* leaving may take this long */
+	unsigned orphan_timeout_ms;
+	int status;
+};
+
+static inline struct muster__self *muster__self_of(struct muster_worker *worker)
+{
+	return (struct muster__self *)((char *)worker - offsetof(struct muster__self, peer));
+}
+
+/* End this worker with this exit status as soon as the turn is over. */
+void muster__self_fail(struct muster_worker *worker, int status);
+
+#endif

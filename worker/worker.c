@@ -1,0 +1,300 @@
+/*
+ * A worker's life: online, the user's function, its loop; then one of four ends. The primary asks it to leave (servers close,
+ * connections end, the channel closes), asks it to stop (what is queued is flushed, for a second), is gone (as leaving, within
+ * a bound), or the worker leaves by itself. In each of them the loop runs dry and the process exits 0.
+ */
+#include "worker/worker.h"
+
+#include "ipc/plan.h"
+#include "ipc/protocol.h"
+#include "src/server.h"
+#include "src/socket.h"
+#include "worker/app.h"
+#include "worker/listen.h"
+#include "worker/self.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STOP_MS 1000
+#define ORPHAN_MS 30000
+
+static struct muster__self *self_now;
+
+struct muster_worker *muster_worker_self(void)
+{
+	return self_now != NULL ? &self_now->peer : NULL;
+}
+
+bool muster_is_primary(void)
+{
+	return self_now == NULL;
+}
+
+/* ---- leaving */
+
+static void on_deadline(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__self *self = data;
+
+	(void)fd, (void)what;
+	muster__log(MUSTER_LOG_INFO, "time is up, connections are cut");
+	muster__event_del(self->peer.object.loop, &self->deadline);
+	muster_loop_stop(self->peer.object.loop);
+}
+
+static void set_deadline(struct muster__self *self, unsigned ms)
+{
+	struct timeval delay = muster__ms(ms);
+
+	muster__event_add(self->peer.object.loop, &self->deadline, &delay);
+}
+
+/* The servers have closed. A worker that leaves of its own accord says so first, and waits for the answer. */
+static void all_closed(struct muster__self *self)
+{
+	if (!muster_worker_is_connected(&self->peer))
+		return;
+	if (self->asked_to_leave) {
+		muster__channel_disconnect(&self->peer.channel);
+		return;
+	}
+	self->farewell = self->peer.seq++;
+	self->farewell_due = true;
+	self->peer.exited_after_disconnect = true;
+	muster__send_act(&self->peer.channel, "exitedAfterDisconnect", self->farewell);
+}
+
+static void on_server_close(struct muster_server *server, void *data)
+{
+	struct muster__self *self = data;
+
+	(void)server;
+	if (self->closing > 0 && --self->closing == 0)
+		all_closed(self);
+}
+
+static void close_server(struct muster_server *server, void *data)
+{
+	static const struct muster_server_handlers on = { .on_close = on_server_close };
+	struct muster__self *self = data;
+
+	if (muster_server_on(server, &on, self) == 0)
+		self->closing++;
+	muster_server_close(server);
+}
+
+static void leave(struct muster__self *self)
+{
+	if (self->leaving)
+		return;
+	self->leaving = true;
+	muster__servers_each(self->peer.object.loop, close_server, self);
+	if (self->closing == 0)
+		all_closed(self);
+}
+
+static void stop(struct muster__self *self)
+{
+	leave(self);
+	muster__sockets_finish(self->peer.object.loop);
+	set_deadline(self, STOP_MS);
+}
+
+/* ---- the channel */
+
+static void on_cluster_line(struct muster__self *self, struct muster__line *line, int *fd)
+{
+	switch (line->act) {
+	case MUSTER__ACT_NEWCONN:
+		muster__far_newconn(self, line, fd);
+		break;
+	case MUSTER__ACT_DISCONNECT:
+		self->asked_to_leave = true;
+		self->peer.exited_after_disconnect = true;
+		leave(self);
+		break;
+	case MUSTER__ACT_STOP:
+		self->asked_to_leave = true;
+		self->peer.exited_after_disconnect = true;
+		stop(self);
+		break;
+	case MUSTER__ACT_NONE:
+		if (line->has_ack && self->farewell_due && line->ack == self->farewell)
+			muster__channel_disconnect(&self->peer.channel);
+		else if (line->has_ack)
+			muster__far_reply(self, line, fd);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct muster__self *self_of_channel(struct muster__channel *channel)
+{
+	return muster__self_of(MUSTER__CONTAINER(channel, struct muster_worker, channel));
+}
+
+static void on_line(struct muster__channel *channel, struct muster__line *line, int *fd)
+{
+	struct muster__self *self = self_of_channel(channel);
+
+	if (line->kind == MUSTER__LINE_CLUSTER)
+		on_cluster_line(self, line, fd);
+	else
+		muster__peer_message(&self->peer, line, fd);
+}
+
+static void on_answered(struct muster__channel *channel, uint64_t ticket, bool received)
+{
+	(void)channel, (void)ticket;
+	if (!received)
+		muster__log(MUSTER_LOG_WARN, "the primary did not receive a handle: is it at its descriptor limit?");
+}
+
+static void on_drained(struct muster__channel *channel)
+{
+	(void)channel;
+}
+
+static void on_closed(struct muster__channel *channel)
+{
+	struct muster__self *self = self_of_channel(channel);
+
+	if (!self->leaving || !self->peer.exited_after_disconnect) {
+		muster__log(MUSTER_LOG_WARN, "the primary is gone, draining for at most %u ms",
+			    self->orphan_timeout_ms);
+		set_deadline(self, self->orphan_timeout_ms);
+	}
+	leave(self);
+	MUSTER__PEER_EMIT(&self->peer, on_disconnect, &self->peer);
+	muster__object_rest(&self->peer.object);
+}
+
+static const struct muster__channel_ops channel_ops = { on_line, on_answered, on_drained, on_closed };
+
+/* ---- the peer */
+
+static int self_disconnect(struct muster_worker *worker)
+{
+	leave(muster__self_of(worker));
+	return 0;
+}
+
+static int self_kill(struct muster_worker *worker, int signal)
+{
+	(void)signal;
+	stop(muster__self_of(worker));
+	return 0;
+}
+
+static struct muster__listeners *self_others(struct muster_worker *worker)
+{
+	(void)worker;
+	return NULL;
+}
+
+/* As in Node: the channel keeps the worker running only while someone listens to it. */
+static void self_listeners_changed(struct muster_worker *worker)
+{
+	if (MUSTER__HAVE(&worker->on, struct muster_worker_handlers, on_message) ||
+	    MUSTER__HAVE(&worker->on, struct muster_worker_handlers, on_disconnect))
+		muster__object_ref(&worker->object);
+	else
+		muster__object_unref(&worker->object);
+}
+
+static const struct muster__peer_ops peer_ops = { self_disconnect, self_kill, self_others, self_listeners_changed };
+
+/* ---- the object */
+
+static void self_turn(struct muster__object *object)
+{
+	(void)object;
+}
+
+static void self_abandon(struct muster__object *object)
+{
+	struct muster__self *self = muster__self_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+	bool connected = muster_worker_is_connected(&self->peer);
+
+	muster__event_del(object->loop, &self->deadline);
+	muster__channel_flush(&self->peer.channel);
+	muster__channel_free(&self->peer.channel);
+	if (connected)
+		MUSTER__PEER_EMIT(&self->peer, on_disconnect, &self->peer);
+}
+
+static void self_free(struct muster__object *object)
+{
+	struct muster__self *self = muster__self_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+
+	muster__listeners_clear(&self->peer.on);
+}
+
+static const struct muster__class self_class = { "worker", self_turn, self_abandon, self_free };
+
+void muster__self_fail(struct muster_worker *worker, int status)
+{
+	muster__self_of(worker)->status = status;
+	muster_loop_stop(worker->object.loop);
+}
+
+/* `self` is the process: it outlives its loop, whose last objects still count in its slot. */
+static int begin(struct muster__self *self, const struct muster__plan *plan, struct muster_loop *loop)
+{
+	self->peer.ops = &peer_ops;
+	self->peer.id = plan->id;
+	self->peer.pid = getpid();
+	self->peer.online = true;
+	self->board = plan->board;
+	self->slot = plan->board != NULL ? muster__scoreboard_slot(plan->board, plan->slot) : NULL;
+	self->orphan_timeout_ms = plan->orphan_timeout_ms != 0 ? plan->orphan_timeout_ms : ORPHAN_MS;
+	LIST_INIT(&self->fars);
+	loop->listen_ops = &muster__listen_far;
+	loop->count_ops = &muster__count_in_slot;
+	loop->ops_data = self;
+	muster__object_init(&self->peer.object, loop, &self_class);
+	muster__object_unref(&self->peer.object);
+	muster__object_open(&self->peer.object);
+	event_assign(&self->deadline, loop->base, -1, EV_PERSIST, on_deadline, self);
+	self_now = self;
+	if (muster__channel_init(&self->peer.channel, loop, plan->channel_fd, &channel_ops) < 0)
+		return -ENOMEM;
+	return muster__send_online(&self->peer.channel, self->peer.seq++);
+}
+
+static int set_up(struct muster__self *self, const struct muster__plan *plan)
+{
+	int err = plan->app != NULL ? muster__app_run(&self->peer, plan->app) :
+				      plan->function(&self->peer, plan->data);
+
+	if (err < 0)
+		muster__log(MUSTER_LOG_ERROR, "could not start: %s", muster_strerror(err));
+	return err;
+}
+
+int muster__worker_main(const struct muster__plan *plan)
+{
+	struct muster_loop *loop = muster_loop_new();
+	struct muster__self self = { 0 };
+	char role[32];
+	int err = loop != NULL ? 0 : -ENOMEM;
+
+	snprintf(role, sizeof role, "worker %u", plan->id);
+	muster__log_set_role(role);
+	if (err == 0)
+		err = begin(&self, plan, loop);
+	if (err == 0)
+		err = set_up(&self, plan);
+	if (err == 0)
+		err = muster_loop_run(loop);
+	muster_loop_free(loop);
+	if (loop != NULL)
+		muster__far_free(&self);
+	return err < 0 ? 1 : self.status;
+}
