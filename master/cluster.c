@@ -151,7 +151,7 @@ void muster__seat_vacated(struct muster__seat *seat, const struct muster__proces
 	struct muster__respawn_rules rules = { cluster->options.backoff_ms, cluster->options.backoff_max_ms };
 	struct muster__death death = {
 		.listened = process->listened > 0,
-		.served = process->handed > 0,
+		.served = process->served,
 		.lived_ms = (unsigned)(muster__now_ms() - process->started_ms),
 	};
 	unsigned delay;
@@ -167,7 +167,8 @@ void muster__seat_vacated(struct muster__seat *seat, const struct muster__proces
 		refill(seat);
 		return;
 	}
-	muster__log(MUSTER_LOG_WARN, "worker %u did not come up, the next try is in %u ms", process->peer.id, delay);
+	muster__log(MUSTER_LOG_WARN, "worker %u lived for %u ms and served nobody, the next try is in %u ms",
+		    process->peer.id, death.lived_ms, delay);
 	fill_after(seat, delay);
 }
 

@@ -37,6 +37,7 @@ struct muster__process {
 	struct event exited;
 	int slot;
 	bool is_muster, leaving;
+	bool served; /* known once it is gone */
 	unsigned listened; /* servers it said are listening */
 	bool fork_due, disconnect_due, exit_due; /* events that the end of the turn delivers */
 	uint64_t started_ms;

@@ -146,7 +146,9 @@ static void log_exit(const struct muster__process *process)
 static void vacate(struct muster__process *process)
 {
 	struct muster__seat *seat = process->seat;
+	const struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
 
+	process->served = process->handed > 0 || atomic_load(&slot->accepted) > 0;
 	process->seat = NULL;
 	muster__scoreboard_give(process->cluster->board, process->slot);
 	seat->process = NULL;

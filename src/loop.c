@@ -28,22 +28,33 @@ struct deferred_call {
 	void *data;
 };
 
+static void schedule_batch(struct muster_loop *loop)
+{
+	static const struct timeval now = { 0, 0 };
+
+	if (loop->in_batch)
+		event_add(loop->deferred, &now);
+	else
+		event_active(loop->deferred, EV_TIMEOUT, 1);
+}
+
 static void run_batch(evutil_socket_t fd, short what, void *data)
 {
 	struct muster_loop *loop = data;
-	struct muster__task *task = loop->tasks;
+	struct muster__task *task;
 
 	(void)fd, (void)what;
+	loop->batch = loop->tasks;
 	loop->tasks = NULL;
 	loop->tasks_end = &loop->tasks;
 	loop->in_batch = true;
-	while (task != NULL) {
-		struct muster__task *next = task->next;
-
+	while ((task = loop->batch) != NULL) {
+		loop->batch = task->next;
 		task->queued = false;
 		task->run(task);
-		task = next;
 	}
+	if (loop->tasks != NULL)
+		schedule_batch(loop);
 	loop->in_batch = false;
 }
 
@@ -134,26 +145,23 @@ void muster_loop_stop(struct muster_loop *loop)
 	event_base_loopexit(loop->base, NULL);
 }
 
-static void schedule_batch(struct muster_loop *loop)
-{
-	static const struct timeval now = { 0, 0 };
-
-	if (loop->in_batch)
-		event_add(loop->deferred, &now);
-	else
-		event_active(loop->deferred, EV_TIMEOUT, 1);
-}
-
 void muster__loop_queue(struct muster_loop *loop, struct muster__task *task)
 {
 	if (task->queued)
 		return;
 	task->queued = true;
 	task->next = NULL;
-	if (loop->tasks == NULL)
+	if (loop->tasks == NULL && !loop->in_batch)
 		schedule_batch(loop);
 	*loop->tasks_end = task;
 	loop->tasks_end = &task->next;
+}
+
+static struct muster__task **find_task(struct muster__task **at, const struct muster__task *task)
+{
+	while (*at != NULL && *at != task)
+		at = &(*at)->next;
+	return at;
 }
 
 void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task)
@@ -162,13 +170,13 @@ void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task)
 
 	if (!task->queued)
 		return;
-	for (at = &loop->tasks; *at != NULL && *at != task;)
-		at = &(*at)->next;
-	if (*at == task) {
-		*at = task->next;
-		if (task->next == NULL)
-			loop->tasks_end = at;
-	}
+	at = find_task(&loop->tasks, task);
+	if (*at == NULL)
+		at = find_task(&loop->batch, task);
+	else if (task->next == NULL)
+		loop->tasks_end = at;
+	assert(*at == task);
+	*at = task->next;
 	task->queued = false;
 }
 

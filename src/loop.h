@@ -32,6 +32,7 @@ struct muster_loop {
 	bool in_batch;
 	struct event *deferred;
 	struct muster__task *tasks, **tasks_end;
+	struct muster__task *batch; /* what is left of the one that is running */
 	unsigned alive;      /* objects that are open and referenced */
 	unsigned own_events; /* events in the base that are ours: our objects count, not their events */
 	struct muster__objects objects;

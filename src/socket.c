@@ -90,6 +90,8 @@ static void emit_finish(struct muster_socket *socket)
 		muster_socket_destroy(socket, 0);
 }
 
+static void settle_watch(struct muster_socket *socket);
+
 static void socket_turn(struct muster__object *object)
 {
 	struct muster_socket *socket = socket_of(object);
@@ -99,7 +101,7 @@ static void socket_turn(struct muster__object *object)
 	muster__output_complete(socket);
 	if (socket->finish_due)
 		emit_finish(socket);
-	muster__socket_watch(socket);
+	settle_watch(socket);
 	if (object->life == MUSTER__CLOSING && socket->error != NULL)
 		emit_error(socket);
 	if (object->life != MUSTER__CLOSING)
@@ -313,20 +315,20 @@ void muster__socket_connected(struct muster_socket *socket, int fd)
 	muster__object_wake(&socket->object);
 }
 
-static enum muster__watch wanted_watch(const struct muster_socket *socket)
+static bool wants_input(const struct muster_socket *socket)
 {
-	if (socket->fd < 0 || socket->destroyed || socket->connected_due)
-		return MUSTER__WATCH_NOTHING;
-	if (socket->readable && socket->paused == 0 &&
-	    MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data))
-		return MUSTER__WATCH_INPUT;
-	/* Queued output is watched by its own event, and a failure will show there. */
-	return muster__output_is_pending(socket) ? MUSTER__WATCH_NOTHING : MUSTER__WATCH_HANGUP;
+	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->readable &&
+	       socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
 }
 
-void muster__socket_watch(struct muster_socket *socket)
+/* Nothing is read. Queued output is watched by its own event, and a failure will show there. */
+static bool wants_hangup(const struct muster_socket *socket)
 {
-	enum muster__watch wanted = wanted_watch(socket);
+	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && !muster__output_is_pending(socket);
+}
+
+static void set_watch(struct muster_socket *socket, enum muster__watch wanted)
+{
 	struct muster_loop *loop = socket->object.loop;
 
 	if (wanted == socket->watch)
@@ -344,6 +346,30 @@ void muster__socket_watch(struct muster_socket *socket)
 		socket->watch = MUSTER__WATCH_NOTHING;
 		muster__socket_fail(socket, -ENOMEM, "epoll_ctl");
 	}
+}
+
+/*
+ * Input is turned on and off at once. The watch for a hang-up waits for the end of the turn: most sockets that stop reading
+ * are about to close, and each change is a system call.
+ */
+void muster__socket_watch(struct muster_socket *socket)
+{
+	if (wants_input(socket)) {
+		set_watch(socket, MUSTER__WATCH_INPUT);
+		return;
+	}
+	if (socket->watch == MUSTER__WATCH_INPUT || muster__output_is_pending(socket))
+		set_watch(socket, MUSTER__WATCH_NOTHING);
+	if (socket->watch == MUSTER__WATCH_NOTHING && wants_hangup(socket))
+		muster__object_wake(&socket->object);
+}
+
+static void settle_watch(struct muster_socket *socket)
+{
+	if (!wants_input(socket) && wants_hangup(socket))
+		set_watch(socket, MUSTER__WATCH_HANGUP);
+	else
+		muster__socket_watch(socket);
 }
 
 static void peer_ended(struct muster_socket *socket)
