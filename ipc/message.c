@@ -32,20 +32,20 @@ static bool read_number(struct cursor *cursor, uint64_t *number)
 	*number = 0;
 	while (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9' && cursor->at - start < 15)
 		*number = *number * 10 + (uint64_t)(*cursor->at++ - '0');
-	return cursor->at > start;
+	return cursor->at > start && (*start != '0' || cursor->at - start == 1);
 }
 
-/* A string without escapes, up to its closing quote. */
+/* A string up to its closing quote; one that has to be looked at more closely, for an escape or for its UTF-8, is not plain. */
 static bool read_plain_string(struct cursor *cursor, const char **text, size_t *length)
 {
-	const char *quote = memchr(cursor->at, '"', (size_t)(cursor->end - cursor->at));
+	const char *at = cursor->at;
 
-	if (quote == NULL || memchr(cursor->at, '\\', (size_t)(quote - cursor->at)) != NULL)
-		return false;
+	while (at < cursor->end && *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\')
+		at++;
 	*text = cursor->at;
-	*length = (size_t)(quote - cursor->at);
-	cursor->at = quote;
-	return true;
+	*length = (size_t)(at - cursor->at);
+	cursor->at = at;
+	return at < cursor->end && *at == '"';
 }
 
 static bool is_newconn(struct muster__line *line)
@@ -104,7 +104,7 @@ static bool decode_by_shape(struct muster__line *line)
 	return false;
 }
 
-static enum muster__act act_of(const char *name, bool ours)
+static enum muster__act act_of(const json_t *json, bool ours)
 {
 	static const struct {
 		const char *name;
@@ -121,10 +121,11 @@ static enum muster__act act_of(const char *name, bool ours)
 		{ "room", MUSTER__ACT_ROOM, true },
 		{ "stop", MUSTER__ACT_STOP, true },
 	};
-	size_t i;
+	const char *name = json_string_value(json);
+	size_t length = json_string_length(json), i;
 
 	for (i = 0; name != NULL && i < sizeof acts / sizeof acts[0]; i++)
-		if (acts[i].ours == ours && strcmp(acts[i].name, name) == 0)
+		if (acts[i].ours == ours && strlen(acts[i].name) == length && memcmp(acts[i].name, name, length) == 0)
 			return acts[i].act;
 	return MUSTER__ACT_NONE;
 }
@@ -145,7 +146,7 @@ static void read_envelope(struct muster__line *line, bool ours)
 	const json_t *key = json_object_get(line->json, "key");
 
 	line->kind = MUSTER__LINE_CLUSTER;
-	line->act = act_of(json_string_value(json_object_get(line->json, "act")), ours);
+	line->act = act_of(json_object_get(line->json, "act"), ours);
 	line->has_ack = read_id(line->json, "ack", &line->ack);
 	read_id(line->json, "seq", &line->seq);
 	line->has_accepted = json_is_boolean(accepted);
@@ -184,7 +185,7 @@ static void classify(struct muster__line *line)
 		line->kind = MUSTER__LINE_UNKNOWN;
 }
 
-/* jansson refuses some legal JSON (lone surrogates, huge numbers). Does the text at least claim to be a handle message? */
+/* jansson refuses some legal JSON (lone surrogates, huge numbers, a NUL in a name). Does the text at least claim to be a handle message? */
 static void guess(struct muster__line *line)
 {
 	static const char handle[] = "{\"cmd\":\"NODE_HANDLE\"";
@@ -199,7 +200,8 @@ static bool is_limit_of_jansson(const json_error_t *error)
 
 	return code == json_error_invalid_utf8 || code == json_error_invalid_syntax ?
 		       strstr(error->text, "surrogate") != NULL || strstr(error->text, "Unicode") != NULL :
-		       code == json_error_numeric_overflow || code == json_error_stack_overflow;
+		       code == json_error_numeric_overflow || code == json_error_stack_overflow ||
+			       code == json_error_null_byte_in_key;
 }
 
 int muster__line_decode(struct muster__line *line, const char *text, size_t length)

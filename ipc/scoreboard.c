@@ -140,7 +140,9 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 	if (row == MUSTER__ROWS)
 		return 0;
 	board->rows[row] = true;
+	/* Workers that live have counted in it for somebody else. */
 	board->retired[row] = 0;
+	board->retired[row] = 0 - muster__scoreboard_row_accepted(board, row);
 	return row;
 }
 

@@ -43,6 +43,8 @@ static unsigned free_index(const struct muster_cluster *cluster)
 
 static void on_seat_timer(evutil_socket_t fd, short what, void *data);
 
+static void on_vacated(struct muster__seat *seat, const struct muster__process *process);
+
 static struct muster__seat *seat_new(struct muster_cluster *cluster)
 {
 	struct muster__seat *seat = calloc(1, sizeof *seat);
@@ -50,6 +52,7 @@ static struct muster__seat *seat_new(struct muster_cluster *cluster)
 	if (seat == NULL)
 		return NULL;
 	seat->cluster = cluster;
+	seat->vacated = on_vacated;
 	seat->index = free_index(cluster);
 	event_assign(&seat->timer, cluster->object.loop->base, -1, EV_PERSIST, on_seat_timer, seat);
 	TAILQ_INSERT_TAIL(&cluster->seats, seat, link);
@@ -102,8 +105,10 @@ static void emptied(struct muster_cluster *cluster)
 		muster__object_close(&cluster->object);
 	else if (cluster->disconnected != NULL)
 		muster__object_wake(&cluster->object);
-	else
+	else {
+		cluster->leaving = false;
 		muster__object_rest(&cluster->object);
+	}
 }
 
 static int fill(struct muster__seat *seat, struct muster_worker **out)
@@ -145,7 +150,7 @@ static void on_seat_timer(evutil_socket_t fd, short what, void *data)
 	refill(seat);
 }
 
-void muster__seat_vacated(struct muster__seat *seat, const struct muster__process *process)
+static void on_vacated(struct muster__seat *seat, const struct muster__process *process)
 {
 	struct muster_cluster *cluster = seat->cluster;
 	struct muster__respawn_rules rules = { cluster->options.backoff_ms, cluster->options.backoff_max_ms };
@@ -282,11 +287,6 @@ void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__sc
 	cluster->board = muster__scoreboard_share(board);
 }
 
-unsigned muster__cluster_window(const struct muster_cluster *cluster)
-{
-	return cluster->options.window;
-}
-
 int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers, size_t size,
 			    void *data)
 {
@@ -297,18 +297,6 @@ int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster
 			     size_t size, void *data)
 {
 	return muster__listeners_off(cluster->object.loop, &cluster->on, handlers, size, sizeof *handlers, data);
-}
-
-void muster__cluster_error(struct muster_cluster *cluster, const struct muster_error *error)
-{
-	char text[256];
-
-	if (MUSTER__HAVE(&cluster->on, struct muster_worker_handlers, on_error)) {
-		MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_error, NULL, error);
-		return;
-	}
-	muster_error_format(error, text, sizeof text);
-	muster__log(MUSTER_LOG_ERROR, "cluster: %s", text);
 }
 
 /* ---- what users ask of it */
@@ -381,8 +369,6 @@ int muster_cluster_disconnect(struct muster_cluster *cluster, void (*done)(struc
 	cluster->disconnected_data = data;
 	ask_all_to_leave(cluster);
 	emptied(cluster);
-	if (TAILQ_EMPTY(&cluster->seats) && done == NULL)
-		cluster->leaving = cluster->closing;
 	return 0;
 }
 

@@ -36,7 +36,7 @@ static bool is_shared(const struct muster__listening *listening)
 static bool can_take(const struct muster__process *process)
 {
 	return muster__channel_is_connected(&process->peer.channel) && !process->leaving &&
-	       !process->peer.channel.full && process->flight_count < muster__cluster_window(process->cluster);
+	       !process->peer.channel.full && process->flight_count < process->cluster->options.window;
 }
 
 static bool member_able(const void *data, size_t index)
@@ -83,38 +83,6 @@ static bool at_limit(const struct muster__listening *listening)
 
 /* ---- hand over */
 
-static void add_flight(struct muster__process *process, struct muster__listening *listening, int fd, uint64_t seq)
-{
-	unsigned at = (process->first_flight + process->flight_count++) % MUSTER__FLIGHT_MAX;
-
-	process->flights[at] = (struct muster__flight){
-		.seq = seq,
-		.number = ++process->handed,
-		.fd = fd,
-		.listening = listening,
-	};
-	listening->flying++;
-	muster__scoreboard_fly(process->cluster->board, 1);
-}
-
-/* The copy is the caller's again. */
-static struct muster__flight remove_flight(struct muster__process *process, unsigned offset)
-{
-	unsigned first = process->first_flight;
-	struct muster__flight flight = process->flights[(first + offset) % MUSTER__FLIGHT_MAX];
-
-	/* Answers come in order, so that there is next to nothing to move. */
-	for (; offset > 0; offset--)
-		process->flights[(first + offset) % MUSTER__FLIGHT_MAX] =
-			process->flights[(first + offset - 1) % MUSTER__FLIGHT_MAX];
-	process->first_flight = (first + 1) % MUSTER__FLIGHT_MAX;
-	process->flight_count--;
-	if (flight.listening != NULL)
-		flight.listening->flying--;
-	muster__scoreboard_fly(process->cluster->board, -1);
-	return flight;
-}
-
 /* Give the connection to somebody. False: nobody can take it now, and it is still the caller's. */
 static bool place(struct muster__listening *listening, int fd)
 {
@@ -128,7 +96,8 @@ static bool place(struct muster__listening *listening, int fd)
 		listening->turn = (index + 1) % listening->member_count;
 		if (err == 0) {
 			process->peer.seq++;
-			add_flight(process, listening, fd, seq);
+			muster__flight_add(process, listening, fd, seq);
+			listening->flying++;
 			MUSTER__HOOK("handed-over");
 			return true;
 		}
@@ -162,7 +131,8 @@ static void offer_again(struct muster__listening *listening)
 {
 	size_t placed = 0;
 
-	while (placed < listening->returned_count && place(listening, listening->returned[placed]))
+	while (placed < listening->returned_count && !at_limit(listening) &&
+	       place(listening, listening->returned[placed]))
 		placed++;
 	listening->returned_count -= placed;
 	if (placed > 0)
@@ -174,7 +144,8 @@ static void on_accepted(struct muster__acceptor *acceptor, int fd)
 {
 	struct muster__listening *listening = MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor);
 
-	if (!place(listening, fd))
+	/* A limit over all listeners may have been reached by another one. */
+	if (at_limit(listening) || !place(listening, fd))
 		keep(listening, fd);
 	derive(listening);
 }
@@ -280,23 +251,12 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 	return listening;
 }
 
-/* Hand-overs that are still on their way outlive the listener: their copies are only closed. */
-static void forget_flights(struct muster__listening *listening)
-{
-	struct muster__seat *seat;
-	unsigned i;
-
-	TAILQ_FOREACH(seat, &listening->cluster->seats, link)
-		for (i = 0; seat->process != NULL && i < MUSTER__FLIGHT_MAX; i++)
-			if (seat->process->flights[i].listening == listening)
-				seat->process->flights[i].listening = NULL;
-}
-
 static void listening_free(struct muster__listening *listening)
 {
 	muster__acceptor_stop(&listening->acceptor);
 	muster__event_del(listening->cluster->object.loop, &listening->retry);
-	forget_flights(listening);
+	/* Hand-overs that are still on their way outlive the listener: their copies are only closed. */
+	muster__flights_forget(listening->cluster, listening);
 	while (listening->returned_count > 0)
 		muster__fd_close(&listening->returned[--listening->returned_count]);
 	muster__listener_close(&listening->socket, true);
@@ -322,7 +282,7 @@ static struct muster__listening *find(struct muster_cluster *cluster, const char
 	struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		if (strncmp(listening->key, key, length) == 0 && listening->key[length] == '\0')
+		if (strlen(listening->key) == length && memcmp(listening->key, key, length) == 0)
 			return listening;
 	return NULL;
 }
@@ -442,7 +402,7 @@ static void sweep(struct muster__listening *listening)
 {
 	int left = SWEEP_MAX, fd;
 
-	while (left-- > 0 && pick(listening) < listening->member_count &&
+	while (left-- > 0 && !at_limit(listening) && pick(listening) < listening->member_count &&
 	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		if (!place(listening, fd))
 			keep(listening, fd);
@@ -557,6 +517,12 @@ static struct muster__member *member_of(struct muster__listening *listening, con
 	return NULL;
 }
 
+static void landed(const struct muster__flight *flight)
+{
+	if (flight->listening != NULL)
+		flight->listening->flying--;
+}
+
 static void give_back(struct muster__listening *listening, int fd)
 {
 	if (listening != NULL)
@@ -569,14 +535,10 @@ void muster__listeners_answered(struct muster__process *process, uint64_t seq, b
 {
 	struct muster__flight flight;
 	struct muster__member *member;
-	unsigned i;
 
-	for (i = 0; i < process->flight_count; i++)
-		if (process->flights[(process->first_flight + i) % MUSTER__FLIGHT_MAX].seq == seq)
-			break;
-	if (i == process->flight_count)
+	if (!muster__flight_take(process, seq, &flight))
 		return;
-	flight = remove_flight(process, i);
+	landed(&flight);
 	member = flight.listening != NULL ? member_of(flight.listening, process) : NULL;
 	if (member != NULL)
 		member->full = !accepted;
@@ -595,11 +557,11 @@ void muster__listeners_answered(struct muster__process *process, uint64_t seq, b
 void muster__listeners_recover(struct muster__process *process)
 {
 	struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
+	struct muster__flight flight;
 	unsigned saved = 0, lost = 0;
 
-	while (process->flight_count > 0) {
-		struct muster__flight flight = remove_flight(process, 0);
-
+	while (muster__flight_take_oldest(process, &flight)) {
+		landed(&flight);
 		if (process->is_muster && slot != NULL && muster__slot_adopted(slot, flight.number)) {
 			muster__fd_close(&flight.fd);
 			lost++;

@@ -3,7 +3,7 @@
 #define MASTER_LISTENERS_H
 
 #include "ipc/protocol.h"
-#include "master/cluster.h"
+#include "master/table.h"
 #include "src/acceptor.h"
 #include "src/listener.h"
 

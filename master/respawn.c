@@ -14,7 +14,7 @@ unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const 
 		return 0;
 	}
 	for (i = 0; i < *failures && delay < rules->backoff_max_ms; i++)
-		delay *= 2;
+		delay = delay <= rules->backoff_max_ms / 2 ? delay * 2 : rules->backoff_max_ms;
 	++*failures;
 	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;
 }

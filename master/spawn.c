@@ -152,7 +152,7 @@ static void vacate(struct muster__process *process)
 	process->seat = NULL;
 	muster__scoreboard_give(process->cluster->board, process->slot);
 	seat->process = NULL;
-	muster__seat_vacated(seat, process);
+	seat->vacated(seat, process);
 }
 
 static void process_turn(struct muster__object *object)
@@ -187,14 +187,12 @@ static void process_abandon(struct muster__object *object)
 {
 	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 	bool told = process->peer.channel.state == MUSTER__CHANNEL_CLOSED && !process->disconnect_due;
+	struct muster__flight flight;
 
 	muster__event_del(object->loop, &process->exited);
 	muster__fd_close(&process->pidfd);
-	while (process->flight_count > 0) {
-		process->flight_count--;
-		muster__fd_close(&process->flights[process->first_flight].fd);
-		process->first_flight = (process->first_flight + 1) % MUSTER__FLIGHT_MAX;
-	}
+	while (muster__flight_take_oldest(process, &flight))
+		muster__fd_close(&flight.fd);
 	muster__channel_flush(&process->peer.channel);
 	muster__channel_free(&process->peer.channel);
 	if (process->seat != NULL)

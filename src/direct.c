@@ -2,12 +2,12 @@
  * Listening in this process: the direct form of the listen operations, and the source that accepts on a socket here,
  * whoever bound it. A host name is looked up first; closing meanwhile cancels.
  */
+#include "src/direct.h"
+
 #include "src/acceptor.h"
 #include "src/address.h"
-#include "src/lifecycle.h"
-#include "src/listener.h"
+#include "src/loop.h"
 #include "src/lookup.h"
-#include "src/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 
 struct here {
 	struct muster__source source;
-	struct muster_server *server;
+	struct muster__sink *sink;
 	struct muster__listener listener;
 	struct muster__acceptor acceptor;
 	struct event wait; /* no room: when to look again */
@@ -30,10 +30,10 @@ struct here {
 
 static void look_for_room(struct here *here)
 {
-	struct muster_loop *loop = muster_server_loop(here->server);
+	struct muster_loop *loop = here->sink->loop;
 	struct timeval delay = muster__ms(ROOM_MS);
 
-	if (muster__server_may_accept(here->server)) {
+	if (here->sink->ops->may_accept(here->sink)) {
 		muster__event_del(loop, &here->wait);
 		muster__acceptor_start(&here->acceptor);
 	} else if (muster__event_add(loop, &here->wait, &delay) == 0) {
@@ -51,15 +51,17 @@ static void on_accepted(struct muster__acceptor *acceptor, int fd)
 {
 	struct here *here = MUSTER__CONTAINER(acceptor, struct here, acceptor);
 
-	muster__server_adopt(here->server, fd);
+	here->sink->ops->adopt(here->sink, fd);
 	/* The handler may have closed the server, and this source with it. */
-	if (here->listener.fd >= 0 && !muster__server_may_accept(here->server))
+	if (here->listener.fd >= 0 && !here->sink->ops->may_accept(here->sink))
 		look_for_room(here);
 }
 
 static void on_failed(struct muster__acceptor *acceptor, int err)
 {
-	muster__server_accept_failed(MUSTER__CONTAINER(acceptor, struct here, acceptor)->server, err);
+	struct muster__sink *sink = MUSTER__CONTAINER(acceptor, struct here, acceptor)->sink;
+
+	sink->ops->accept_failed(sink, err);
 }
 
 static const struct muster__acceptor_ops acceptor_ops = { on_accepted, on_failed };
@@ -73,7 +75,7 @@ static void free_here(struct muster__task *task)
 static void here_close(struct muster__source *source)
 {
 	struct here *here = MUSTER__CONTAINER(source, struct here, source);
-	struct muster_loop *loop = muster_server_loop(here->server);
+	struct muster_loop *loop = here->sink->loop;
 
 	muster__lookup_cancel(here->lookup);
 	if (here->listener.fd >= 0) {
@@ -110,14 +112,14 @@ static void here_room(struct muster__source *source)
 
 static const struct muster__source_ops here_ops = { here_close, here_address, here_fd, here_room };
 
-static struct here *here_new(struct muster_server *server)
+static struct here *here_new(struct muster__sink *sink)
 {
 	struct here *here = calloc(1, sizeof *here);
 
 	if (here == NULL)
 		return NULL;
 	here->source.ops = &here_ops;
-	here->server = server;
+	here->sink = sink;
 	here->listener.fd = -1;
 	return here;
 }
@@ -125,7 +127,7 @@ static struct here *here_new(struct muster_server *server)
 /* Listen on what is bound, and accept. */
 static int start(struct here *here, int backlog, unsigned rotate_every, struct muster_error *error)
 {
-	struct muster_loop *loop = muster_server_loop(here->server);
+	struct muster_loop *loop = here->sink->loop;
 	int err = muster__listener_listen(&here->listener, backlog, error);
 
 	muster__acceptor_init(&here->acceptor, loop, here->listener.fd, &acceptor_ops, rotate_every);
@@ -143,9 +145,9 @@ static void bind_and_start(struct here *here, const struct muster_listen_options
 	if (err == 0)
 		err = start(here, options->backlog, 0, &error);
 	if (err < 0)
-		muster__server_failed(here->server, &error);
+		here->sink->ops->failed(here->sink, &error);
 	else
-		muster__server_ready(here->server);
+		here->sink->ops->ready(here->sink);
 }
 
 static void on_looked_up(int err, const struct muster__sockaddr *addresses, size_t count, void *data)
@@ -158,7 +160,7 @@ static void on_looked_up(int err, const struct muster__sockaddr *addresses, size
 	(void)count;
 	here->lookup = NULL;
 	if (err < 0) {
-		muster__server_failed(here->server, &error);
+		here->sink->ops->failed(here->sink, &error);
 		return;
 	}
 	muster__address_from(&address, &addresses[0].any, addresses[0].length);
@@ -170,14 +172,14 @@ static int look_up_first(struct here *here, const struct muster_listen_options *
 {
 	here->options = *options;
 	here->options.host = here->options.path = NULL;
-	return muster__lookup_start(muster_server_loop(here->server), options->host, options->port, 0, on_looked_up, here,
+	return muster__lookup_start(here->sink->loop, options->host, options->port, 0, on_looked_up, here,
 				    &here->lookup);
 }
 
-static int direct_listen(struct muster_server *server, const struct muster_listen_options *options,
+static int direct_listen(struct muster__sink *sink, const struct muster_listen_options *options,
 			 struct muster__source **source, void *data)
 {
-	struct here *here = here_new(server);
+	struct here *here = here_new(sink);
 	int err;
 
 	(void)data;
@@ -198,10 +200,10 @@ static int direct_listen(struct muster_server *server, const struct muster_liste
 
 const struct muster__listen_ops muster__listen_direct = { direct_listen };
 
-int muster__source_here(struct muster_server *server, struct muster__listener *listener, int backlog,
+int muster__source_here(struct muster__sink *sink, struct muster__listener *listener, int backlog,
 			unsigned rotate_every, struct muster__source **source)
 {
-	struct here *here = here_new(server);
+	struct here *here = here_new(sink);
 	struct muster_error error = { 0 };
 	int err;
 
@@ -214,8 +216,8 @@ int muster__source_here(struct muster_server *server, struct muster__listener *l
 	*source = &here->source;
 	err = start(here, backlog, rotate_every, &error);
 	if (err < 0)
-		muster__server_failed(server, &error);
+		sink->ops->failed(sink, &error);
 	else
-		muster__server_ready(server);
+		sink->ops->ready(sink);
 	return 0;
 }

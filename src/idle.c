@@ -1,77 +1,77 @@
 /*
- * The idle time-out of a socket. Traffic only writes down the time; the timer looks at it when it fires and sleeps for the
- * rest. After it has told once it stays quiet until the next traffic, as in Node, and it never keeps the loop running.
+ * Traffic only writes down the time; the timer looks at it when it fires and sleeps for the rest. After it has told once it
+ * stays quiet until the next traffic, as in Node, and it never keeps the loop running.
  */
-#include "src/log.h"
-#include "src/socket.h"
+#include "src/idle.h"
 
-#include <errno.h>
+#include "src/log.h"
+#include "src/loop.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 
+#define TICK_MS 4 /* by so much the coarse clock may lag */
+
 struct muster__idle {
+	struct muster_loop *loop;
 	struct event timer;
 	uint64_t last_ms;
 	unsigned ms;
 	bool told;
+	void (*fn)(void *data);
+	void *data;
 };
 
-static void arm(struct muster_socket *socket, unsigned ms)
+static void arm(struct muster__idle *idle, unsigned ms)
 {
 	struct timeval delay = muster__ms(ms);
 
-	muster__event_add(socket->object.loop, &socket->idle->timer, &delay);
+	muster__event_add(idle->loop, &idle->timer, &delay);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *data)
 {
-	struct muster_socket *socket = data;
-	struct muster__idle *idle = socket->idle;
+	struct muster__idle *idle = data;
 	uint64_t idle_ms = muster__now_ms() - idle->last_ms;
 
 	(void)fd, (void)what;
-	muster__event_del(socket->object.loop, &idle->timer);
-	/* The coarse clock may lag by one tick. */
-	if (idle_ms + 4 < idle->ms) {
-		arm(socket, idle->ms - (unsigned)idle_ms);
+	muster__event_del(idle->loop, &idle->timer);
+	if (idle_ms + TICK_MS < idle->ms) {
+		arm(idle, idle->ms - (unsigned)idle_ms);
 		return;
 	}
 	idle->told = true;
-	MUSTER__SOCKET_EMIT(socket, on_timeout, socket);
+	idle->fn(idle->data);
 }
 
-int muster_socket_set_timeout(struct muster_socket *socket, unsigned ms)
+struct muster__idle *muster__idle_new(struct muster_loop *loop, unsigned ms, void (*fn)(void *data), void *data)
 {
-	muster__idle_free(socket);
-	if (ms == 0 || socket->destroyed)
-		return 0;
-	socket->idle = calloc(1, sizeof *socket->idle);
-	if (socket->idle == NULL)
-		return -ENOMEM;
-	event_assign(&socket->idle->timer, socket->object.loop->base, -1, EV_PERSIST, on_timer, socket);
-	socket->idle->ms = ms;
-	socket->idle->last_ms = muster__now_ms();
-	arm(socket, ms);
-	return 0;
+	struct muster__idle *idle = calloc(1, sizeof *idle);
+
+	if (idle == NULL)
+		return NULL;
+	*idle = (struct muster__idle){ .loop = loop, .last_ms = muster__now_ms(), .ms = ms, .fn = fn, .data = data };
+	event_assign(&idle->timer, loop->base, -1, EV_PERSIST, on_timer, idle);
+	arm(idle, ms);
+	return idle;
 }
 
-void muster__socket_touch(struct muster_socket *socket)
+void muster__idle_touch(struct muster__idle *idle)
 {
-	struct muster__idle *idle = socket->idle;
-
 	if (idle == NULL)
 		return;
 	idle->last_ms = muster__now_ms();
 	if (idle->told) {
 		idle->told = false;
-		arm(socket, idle->ms);
+		arm(idle, idle->ms);
 	}
 }
 
-void muster__idle_free(struct muster_socket *socket)
+void muster__idle_free(struct muster__idle *idle)
 {
-	if (socket->idle == NULL)
+	if (idle == NULL)
 		return;
-	muster__event_del(socket->object.loop, &socket->idle->timer);
-	free(socket->idle);
-	socket->idle = NULL;
+	muster__event_del(idle->loop, &idle->timer);
+	free(idle);
 }

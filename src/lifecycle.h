@@ -30,8 +30,6 @@ struct muster__object {
 	bool reopened; /* ... and has opened the object again */
 };
 
-#define MUSTER__CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
-
 void muster__object_init(struct muster__object *object, struct muster_loop *loop, const struct muster__class *class);
 
 /* It works now, and keeps the loop running if referenced. Opening again while on_close is due takes that back. */

@@ -34,9 +34,31 @@ int muster__listener_listen(const struct muster__listener *listener, int backlog
 void muster__listener_close(struct muster__listener *listener, bool unlink_path);
 
 /*
- * What feeds a server its connections, seen from the server: its own listener, or a primary far away. It calls
- * muster__server_adopt for each connection.
+ * What takes connections: a server, seen from whatever feeds it. `adopt` is the only door through which a connection enters
+ * a server.
  */
+struct muster__sink {
+	const struct muster__sink_ops *ops;
+	struct muster_loop *loop;
+	unsigned row; /* what the loop's counting operations are told with each connection */
+};
+
+struct muster__sink_ops {
+	/* The source is bound: on_listening at the end of the turn. */
+	void (*ready)(struct muster__sink *sink);
+	/* It could not listen: the source is closed, and on_error comes at the end of the turn. */
+	void (*failed)(struct muster__sink *sink, const struct muster_error *error);
+	/* accept failed; the server goes on. */
+	void (*accept_failed)(struct muster__sink *sink, int err);
+	/* Takes `fd` in every case: a socket and on_connection, or, over max_connections, closed and on_drop. */
+	void (*adopt)(struct muster__sink *sink, int fd);
+	/* Below its own max_connections. */
+	bool (*has_room)(const struct muster__sink *sink);
+	/* Below the limits that go beyond this server: at them a source waits instead of dropping. */
+	bool (*may_accept)(const struct muster__sink *sink);
+};
+
+/* What feeds a server: its own listener, or a primary far away. */
 struct muster__source {
 	const struct muster__source_ops *ops;
 };
@@ -44,26 +66,19 @@ struct muster__source {
 struct muster__source_ops {
 	void (*close)(struct muster__source *source); /* stop feeding, free the source */
 	int (*address)(struct muster__source *source, struct muster_address *out);
-	int (*fd)(const struct muster__source *source);         /* or -1 */
-	void (*room)(struct muster__source *source);             /* the server has room again; may be NULL */
+	int (*fd)(const struct muster__source *source); /* or -1 */
+	void (*room)(struct muster__source *source);    /* a connection has gone; may be NULL */
 };
 
 /* How a server on this loop starts to listen. `data` is the loop's ops_data. */
 struct muster__listen_ops {
 	/*
-	 * Make *source, which belongs to the server from here on. Strings in `options` are borrowed. The source calls
-	 * muster__server_ready or muster__server_failed once, now or later, unless it is closed before.
+	 * Make *source, which belongs to the sink from here on. Strings in `options` are borrowed. The source calls ready
+	 * or failed once, now or later, unless it is closed before.
 	 */
-	int (*listen)(struct muster_server *server, const struct muster_listen_options *options,
+	int (*listen)(struct muster__sink *sink, const struct muster_listen_options *options,
 		      struct muster__source **source, void *data);
 };
-
-/* Bind and listen in this process. */
-extern const struct muster__listen_ops muster__listen_direct;
-
-/* A source that accepts on `listener` here (taken, failure included). `rotate_every` as for an acceptor. */
-int muster__source_here(struct muster_server *server, struct muster__listener *listener, int backlog,
-			unsigned rotate_every, struct muster__source **source);
 
 /* Counting of connections outside src/: a table on the loop, so that src/ knows nothing of clusters. */
 struct muster__count_ops {

@@ -31,7 +31,8 @@ static int code_of(int eai)
 {
 	switch (eai) {
 	case 0: return 0;
-	case EVUTIL_EAI_AGAIN: return MUSTER_EAIAGAIN;
+	case EVUTIL_EAI_AGAIN:
+	case EVUTIL_EAI_FAIL: return MUSTER_EAIAGAIN; /* evdns' word for SERVFAIL, and for no answer at all */
 	case EVUTIL_EAI_MEMORY: return -ENOMEM;
 	default: return MUSTER_ENOTFOUND;
 	}

@@ -11,10 +11,6 @@
 
 #include "src/error.h"
 #include "src/fd.h"
-#include "src/handlers.h"
-#include "src/lifecycle.h"
-#include "src/listener.h"
-#include "src/lookup.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -74,7 +70,6 @@ static struct muster_loop *loop_on(struct event_base *base, bool owned)
 	loop->owned = owned;
 	loop->tasks_end = &loop->tasks;
 	loop->epoll_fd = -1;
-	loop->listen_ops = &muster__listen_direct;
 	LIST_INIT(&loop->objects);
 	if (make_deferred_event(loop) < 0) {
 		free(loop);
@@ -241,7 +236,7 @@ char *muster__loop_buffer(struct muster_loop *loop)
  * What users deferred is not called any more; it is only memory now. A task of our own that is left belongs to no object,
  * and only frees what was closed or cancelled in the last turn.
  */
-static void free_deferred_calls(struct muster_loop *loop)
+void muster__loop_drop_calls(struct muster_loop *loop)
 {
 	while (loop->tasks != NULL) {
 		struct muster__task *task = loop->tasks;
@@ -253,25 +248,4 @@ static void free_deferred_calls(struct muster_loop *loop)
 		else
 			task->run(task);
 	}
-}
-
-void muster_loop_free(struct muster_loop *loop)
-{
-	struct muster__object *object;
-
-	if (loop == NULL)
-		return;
-	loop->freeing = true;
-	while ((object = LIST_FIRST(&loop->objects)) != NULL) {
-		object->class->abandon(object);
-		muster__object_discard(object);
-	}
-	muster__lookup_shutdown(loop);
-	free_deferred_calls(loop);
-	event_free(loop->deferred);
-	muster__tables_free(loop);
-	free(loop->buffer);
-	if (loop->owned)
-		event_base_free(loop->base);
-	free(loop);
 }

@@ -15,6 +15,8 @@ struct muster__table;
 struct muster__listen_ops;
 struct muster__count_ops;
 
+#define MUSTER__CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
 /* Something to do at the end of the turn, embedded in whoever wants it. Zero-initialised but for `run`. */
 struct muster__task {
 	struct muster__task *next;
@@ -41,7 +43,7 @@ struct muster_loop {
 	struct evdns_base *dns; /* made at the first lookup */
 	unsigned lookups;       /* asked and not answered */
 	int epoll_fd; /* libevent's, once src/exclusive.c has found it; -1 before */
-	const struct muster__listen_ops *listen_ops;
+	const struct muster__listen_ops *listen_ops; /* NULL: bind here */
 	const struct muster__count_ops *count_ops;
 	void *ops_data; /* of both tables */
 };
@@ -55,6 +57,9 @@ char *muster__loop_buffer(struct muster_loop *loop);
 /* Run `task` at the end of this turn; in the next one if this turn's batch is already running. */
 void muster__loop_queue(struct muster_loop *loop, struct muster__task *task);
 void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task);
+
+/* The loop is being freed: what users deferred is not called any more. */
+void muster__loop_drop_calls(struct muster_loop *loop);
 
 /*
  * event_add and event_del for events of our own: they do not keep the loop running, our objects do. An event is either

@@ -1,131 +1,100 @@
 /*
- * The outgoing side of a socket: what the kernel takes goes at once, the rest waits in an evbuffer that exists only while it
- * is needed. Sent with sendmsg and MSG_NOSIGNAL: a library may not assume that its program ignores SIGPIPE, and a
- * bufferevent's writev would raise it.
- *
- * Completions are counted in bytes: one is due when as many have gone to the kernel as had been written when it was asked for.
+ * The queue is an evbuffer that exists only while it is needed. It is sent with sendmsg and MSG_NOSIGNAL: a library may not
+ * assume that its program ignores SIGPIPE, and a bufferevent's writev would raise it.
  */
-#include "src/socket.h"
+#include "src/output.h"
+
+#include "src/loop.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #define PIECES 16
 
-struct completion {
-	STAILQ_ENTRY(completion) next;
-	uint64_t at; /* due when this many bytes have been sent */
-	int err;
-	muster_written done;
-	void *data;
+struct waiting {
+	STAILQ_ENTRY(waiting) next;
+	struct muster__completion completion;
 };
 
-STAILQ_HEAD(completions, completion);
+STAILQ_HEAD(waiters, waiting);
 
 struct muster__output {
+	struct muster_loop *loop;
 	struct evbuffer *queue;
 	struct event writable;
-	bool needs_drain; /* on_drain is owed */
-	struct completions waiting, due;
+	void (*on_writable)(void *owner);
+	void *owner;
+	bool owes_drain;
+	struct waiters waiting, due;
 };
 
-static struct muster__output *output_of(struct muster_socket *socket)
+struct muster__output *muster__output_new(struct muster_loop *loop, void (*on_writable)(void *owner), void *owner)
 {
-	struct muster__output *output = socket->output;
+	struct muster__output *output = calloc(1, sizeof *output);
 
-	if (output != NULL)
-		return output;
-	output = calloc(1, sizeof *output);
 	if (output == NULL)
 		return NULL;
+	output->loop = loop;
+	output->on_writable = on_writable;
+	output->owner = owner;
 	STAILQ_INIT(&output->waiting);
 	STAILQ_INIT(&output->due);
-	socket->output = output;
 	return output;
 }
 
-bool muster__output_is_pending(const struct muster_socket *socket)
+/* ---- the queue */
+
+static void on_event(evutil_socket_t fd, short what, void *data)
 {
-	return socket->output != NULL && socket->output->queue != NULL;
+	struct muster__output *output = data;
+
+	(void)fd, (void)what;
+	output->on_writable(output->owner);
 }
 
-size_t muster__output_length(const struct muster_socket *socket)
+int muster__output_watch(struct muster__output *output, int fd)
 {
-	return muster__output_is_pending(socket) ? evbuffer_get_length(socket->output->queue) : 0;
+	event_assign(&output->writable, output->loop->base, fd, EV_WRITE | EV_PERSIST, on_event, output);
+	return muster__event_add(output->loop, &output->writable, NULL);
 }
 
-bool muster_socket_needs_drain(const struct muster_socket *socket)
+int muster__output_queue(struct muster__output *output, int fd, const void *bytes, size_t length)
 {
-	return socket->output != NULL && socket->output->needs_drain;
+	bool first = output->queue == NULL;
+
+	if (first)
+		output->queue = evbuffer_new();
+	if (output->queue == NULL)
+		return -ENOMEM;
+	if (evbuffer_add(output->queue, bytes, length) == 0 &&
+	    (!first || fd < 0 || muster__output_watch(output, fd) == 0))
+		return 0;
+	if (first)
+		muster__output_drop(output);
+	return -ENOMEM;
 }
 
-/* An output without a queue and without completions is not kept. */
-static void tidy(struct muster_socket *socket)
+size_t muster__output_length(const struct muster__output *output)
 {
-	struct muster__output *output = socket->output;
-
-	if (output == NULL || output->queue != NULL || !STAILQ_EMPTY(&output->waiting) || !STAILQ_EMPTY(&output->due))
-		return;
-	free(output);
-	socket->output = NULL;
+	return muster__output_is_pending(output) ? evbuffer_get_length(output->queue) : 0;
 }
 
-static void drop_queue(struct muster_socket *socket)
+bool muster__output_is_pending(const struct muster__output *output)
 {
-	struct muster__output *output = socket->output;
-
-	if (output == NULL || output->queue == NULL)
-		return;
-	muster__event_del(socket->object.loop, &output->writable);
-	evbuffer_free(output->queue);
-	output->queue = NULL;
+	return output != NULL && output->queue != NULL;
 }
 
-static void make_due(struct muster_socket *socket, struct completion *completion, int err)
+static int send_some(struct evbuffer *queue, int fd)
 {
-	completion->err = err;
-	STAILQ_INSERT_TAIL(&socket->output->due, completion, next);
-	muster__object_wake(&socket->object);
-}
-
-/* What has been sent completes, in the order it was written. */
-static void settle(struct muster_socket *socket)
-{
-	uint64_t sent = socket->bytes_written - muster__output_length(socket);
-	struct completion *first;
-
-	while (socket->output != NULL && (first = STAILQ_FIRST(&socket->output->waiting)) != NULL && first->at <= sent) {
-		STAILQ_REMOVE_HEAD(&socket->output->waiting, next);
-		make_due(socket, first, 0);
-	}
-}
-
-/* All is sent: on_drain if it is owed, then the end if it was asked for. */
-static void drained(struct muster_socket *socket)
-{
-	bool owed = socket->output->needs_drain;
-
-	drop_queue(socket);
-	socket->output->needs_drain = false;
-	tidy(socket);
-	muster__socket_watch(socket);
-	if (owed && !socket->ended)
-		MUSTER__SOCKET_EMIT(socket, on_drain, socket);
-	if (!socket->destroyed && socket->ended && !socket->finished && !muster__output_is_pending(socket))
-		muster__socket_finish(socket);
-}
-
-/* One sendmsg from the queue. 0, -EAGAIN, or the error of the connection. */
-static int send_some(struct muster_socket *socket)
-{
-	struct evbuffer *queue = socket->output->queue;
 	struct evbuffer_iovec pieces[PIECES];
 	int count = evbuffer_peek(queue, -1, NULL, pieces, PIECES);
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)(count < PIECES ? count : PIECES) };
-	ssize_t sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+	ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
 
 	if (sent < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
@@ -133,242 +102,125 @@ static int send_some(struct muster_socket *socket)
 	return 0;
 }
 
-static void flush(struct muster_socket *socket)
+int muster__output_send(struct muster__output *output, int fd)
 {
 	int err = 0;
 
-	while (err == 0 && muster__output_length(socket) > 0)
-		err = send_some(socket);
-	muster__socket_touch(socket);
-	if (err < 0 && err != -EAGAIN) {
-		muster__socket_fail(socket, err, "write");
+	while (err == 0 && muster__output_length(output) > 0)
+		err = send_some(output->queue, fd);
+	return err;
+}
+
+void muster__output_drop(struct muster__output *output)
+{
+	if (!muster__output_is_pending(output))
 		return;
-	}
-	settle(socket);
-	if (muster__output_length(socket) == 0)
-		drained(socket);
+	output->owes_drain = false;
+	muster__event_del(output->loop, &output->writable);
+	evbuffer_free(output->queue);
+	output->queue = NULL;
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *data)
+bool muster__output_owes_drain(const struct muster__output *output)
 {
-	(void)fd, (void)what;
-	flush(data);
+	return output != NULL && output->owes_drain;
 }
 
-/* Before there is a descriptor the queue only waits. */
-static int watch_writable(struct muster_socket *socket)
+void muster__output_owe_drain(struct muster__output *output)
 {
-	struct muster__output *output = socket->output;
-
-	event_assign(&output->writable, socket->object.loop->base, socket->fd, EV_WRITE | EV_PERSIST, on_writable, socket);
-	if (socket->fd < 0)
-		return 0;
-	/* Pending output replaces the watch for a hang-up: one descriptor, one kind of trigger. */
-	muster__socket_watch(socket);
-	return muster__event_add(socket->object.loop, &output->writable, NULL);
+	output->owes_drain = true;
 }
 
-static int queue_bytes(struct muster_socket *socket, const void *bytes, size_t length)
+/* ---- completions */
+
+int muster__output_expect(struct muster__output *output, const struct muster__completion *completion)
 {
-	struct muster__output *output = output_of(socket);
+	struct waiting *waiting = malloc(sizeof *waiting);
+
+	if (waiting == NULL)
+		return -ENOMEM;
+	waiting->completion = *completion;
+	STAILQ_INSERT_TAIL(&output->waiting, waiting, next);
+	return 0;
+}
+
+void muster__output_forget_last(struct muster__output *output)
+{
+	struct waiting *last = STAILQ_FIRST(&output->waiting), *next;
+
+	while (last != NULL && (next = STAILQ_NEXT(last, next)) != NULL)
+		last = next;
+	if (last == NULL)
+		return;
+	STAILQ_REMOVE(&output->waiting, last, waiting, next);
+	free(last);
+}
+
+static void make_first_due(struct muster__output *output, int err)
+{
+	struct waiting *first = STAILQ_FIRST(&output->waiting);
+
+	STAILQ_REMOVE_HEAD(&output->waiting, next);
+	first->completion.err = err;
+	STAILQ_INSERT_TAIL(&output->due, first, next);
+}
+
+/* In the order in which they were written. */
+bool muster__output_settle(struct muster__output *output, uint64_t sent)
+{
+	const struct waiting *first;
 
 	if (output == NULL)
-		return -ENOMEM;
-	if (output->queue == NULL) {
-		output->queue = evbuffer_new();
-		if (output->queue == NULL || watch_writable(socket) < 0) {
-			drop_queue(socket);
-			tidy(socket);
-			return -ENOMEM;
-		}
-	}
-	if (evbuffer_add(output->queue, bytes, length) < 0)
-		return -ENOMEM;
-	if (evbuffer_get_length(output->queue) >= socket->high_water_mark)
-		output->needs_drain = true;
-	return 0;
+		return false;
+	while ((first = STAILQ_FIRST(&output->waiting)) != NULL && first->completion.at <= sent)
+		make_first_due(output, 0);
+	return !STAILQ_EMPTY(&output->due);
 }
 
-static int may_write(const struct muster_socket *socket)
+bool muster__output_fail(struct muster__output *output, int err)
 {
-	if (socket->destroyed)
-		return MUSTER_EDESTROYED;
-	if (socket->object.life != MUSTER__OPEN)
-		return MUSTER_ECLOSED;
-	return socket->ended ? MUSTER_EENDED : 0;
+	if (output == NULL)
+		return false;
+	while (!STAILQ_EMPTY(&output->waiting))
+		make_first_due(output, err);
+	return !STAILQ_EMPTY(&output->due);
 }
 
-static bool must_queue(const struct muster_socket *socket)
+bool muster__output_take_due(struct muster__output *output, struct muster__completion *completion)
 {
-	return socket->connect != NULL || socket->connected_due || muster__output_is_pending(socket);
+	struct waiting *first = output != NULL ? STAILQ_FIRST(&output->due) : NULL;
+
+	if (first == NULL)
+		return false;
+	STAILQ_REMOVE_HEAD(&output->due, next);
+	*completion = first->completion;
+	free(first);
+	return true;
 }
 
-/* How much the kernel took; a failure of the connection is reported by events and takes everything. */
-static size_t send_now(struct muster_socket *socket, const void *bytes, size_t length)
-{
-	ssize_t sent;
+/* ---- the end */
 
-	if (must_queue(socket) || length == 0)
-		return 0;
-	sent = send(socket->fd, bytes, length, MSG_NOSIGNAL);
-	if (sent >= 0)
-		return (size_t)sent;
-	if (errno == EAGAIN || errno == EINTR)
-		return 0;
-	muster__socket_fail(socket, -errno, "write");
-	return length;
+bool muster__output_is_idle(const struct muster__output *output)
+{
+	return output->queue == NULL && STAILQ_EMPTY(&output->waiting) && STAILQ_EMPTY(&output->due);
 }
 
-static int write_bytes(struct muster_socket *socket, const void *bytes, size_t length)
+static void free_all(struct waiters *list)
 {
-	size_t sent;
-	int err = 0;
+	struct waiting *waiting;
 
-	muster__socket_touch(socket);
-	sent = send_now(socket, bytes, length);
-	if (sent < length)
-		err = queue_bytes(socket, (const char *)bytes + sent, length - sent);
-	/* Bytes in the kernel cannot be called back: a queue without memory breaks the stream. */
-	if (err < 0 && sent > 0) {
-		muster__socket_fail(socket, err, "write");
-		err = 0;
-	}
-	if (err == 0)
-		socket->bytes_written += length;
-	return err;
-}
-
-/* Remember `done` before the bytes go, so that a failure of this very write finds it. */
-static struct completion *expect(struct muster_socket *socket, size_t length, muster_written done, void *data)
-{
-	struct completion *completion = calloc(1, sizeof *completion);
-
-	if (completion == NULL || output_of(socket) == NULL) {
-		free(completion);
-		return NULL;
-	}
-	completion->at = socket->bytes_written + length;
-	completion->done = done;
-	completion->data = data;
-	STAILQ_INSERT_TAIL(&socket->output->waiting, completion, next);
-	return completion;
-}
-
-static int write_then(struct muster_socket *socket, const void *bytes, size_t length, muster_written done, void *data)
-{
-	struct completion *completion = NULL;
-	int err;
-
-	if (done != NULL && (completion = expect(socket, length, done, data)) == NULL)
-		return -ENOMEM;
-	err = write_bytes(socket, bytes, length);
-	if (err < 0 && completion != NULL) {
-		STAILQ_REMOVE(&socket->output->waiting, completion, completion, next);
-		free(completion);
-		tidy(socket);
-	} else if (!socket->destroyed) {
-		settle(socket);
-	}
-	return err;
-}
-
-int muster_socket_write_then(struct muster_socket *socket, const void *bytes, size_t length, muster_written done,
-			     void *data)
-{
-	int err = may_write(socket);
-
-	return err < 0 ? err : write_then(socket, bytes, length, done, data);
-}
-
-int muster_socket_write(struct muster_socket *socket, const void *bytes, size_t length)
-{
-	return muster_socket_write_then(socket, bytes, length, NULL, NULL);
-}
-
-int muster_socket_end_then(struct muster_socket *socket, const void *bytes, size_t length, muster_written done,
-			   void *data)
-{
-	int err = may_write(socket);
-
-	if (err == 0)
-		err = write_then(socket, bytes, length, done, data);
-	if (err < 0 || socket->destroyed)
-		return err;
-	socket->ended = true;
-	if (!must_queue(socket))
-		muster__socket_finish(socket);
-	return 0;
-}
-
-int muster_socket_end(struct muster_socket *socket)
-{
-	return muster_socket_end_then(socket, NULL, 0, NULL, NULL);
-}
-
-int muster_socket_end_with(struct muster_socket *socket, const void *bytes, size_t length)
-{
-	return muster_socket_end_then(socket, bytes, length, NULL, NULL);
-}
-
-void muster__output_start(struct muster_socket *socket)
-{
-	if (muster__output_is_pending(socket)) {
-		if (watch_writable(socket) < 0)
-			muster__socket_fail(socket, -ENOMEM, "write");
-		else
-			flush(socket);
-	} else {
-		settle(socket);
-		if (socket->ended && !socket->finished)
-			muster__socket_finish(socket);
-	}
-}
-
-void muster__output_complete(struct muster_socket *socket)
-{
-	struct completion *completion;
-
-	while (socket->output != NULL && (completion = STAILQ_FIRST(&socket->output->due)) != NULL) {
-		STAILQ_REMOVE_HEAD(&socket->output->due, next);
-		completion->done(socket, completion->err, completion->data);
-		free(completion);
-	}
-	tidy(socket);
-}
-
-void muster__output_stop(struct muster_socket *socket, int err)
-{
-	struct completion *completion;
-
-	if (socket->output == NULL)
-		return;
-	socket->bytes_written -= muster__output_length(socket);
-	drop_queue(socket);
-	socket->output->needs_drain = false;
-	while ((completion = STAILQ_FIRST(&socket->output->waiting)) != NULL) {
-		STAILQ_REMOVE_HEAD(&socket->output->waiting, next);
-		make_due(socket, completion, err);
-	}
-	tidy(socket);
-}
-
-static void free_all(struct completions *list)
-{
-	struct completion *completion;
-
-	while ((completion = STAILQ_FIRST(list)) != NULL) {
+	while ((waiting = STAILQ_FIRST(list)) != NULL) {
 		STAILQ_REMOVE_HEAD(list, next);
-		free(completion);
+		free(waiting);
 	}
 }
 
-void muster__output_free(struct muster_socket *socket)
+void muster__output_free(struct muster__output *output)
 {
-	if (socket->output == NULL)
+	if (output == NULL)
 		return;
-	drop_queue(socket);
-	free_all(&socket->output->waiting);
-	free_all(&socket->output->due);
-	free(socket->output);
-	socket->output = NULL;
+	muster__output_drop(output);
+	free_all(&output->waiting);
+	free_all(&output->due);
+	free(output);
 }

@@ -2,7 +2,7 @@
  * pipe: built of public events alone. The source carries one table whose data is the target, the target one whose data is
  * the source; a pipe from a socket to itself needs only one, and so costs an echo server nothing.
  */
-#include "src/socket.h"
+#include "src/socket_state.h"
 
 #include <errno.h>
 

@@ -6,11 +6,11 @@
 #include "src/server.h"
 
 #include "src/address.h"
+#include "src/direct.h"
 #include "src/error.h"
 #include "src/fd.h"
 #include "src/handlers.h"
 #include "src/lifecycle.h"
-#include "src/listener.h"
 #include "src/log.h"
 #include "src/sized.h"
 #include "src/socket.h"
@@ -22,10 +22,11 @@
 struct muster_server {
 	struct muster__object object;
 	struct muster__listeners on;
+	struct muster__sink sink;   /* for what feeds it */
+	struct muster__owner owner; /* for its sockets */
 	struct muster_server_options options;
 	struct muster__source *source; /* not NULL from listen to close */
 	unsigned connections;
-	unsigned row;
 	bool ready;         /* the source is bound */
 	bool listening_due; /* on_listening has not been delivered yet */
 	bool error_due;
@@ -89,7 +90,7 @@ static void server_abandon(struct muster__object *object)
 	bool opened = object->life != MUSTER__FRESH;
 
 	drop_source(server);
-	muster__sockets_leave(server);
+	muster__sockets_leave(object->loop, &server->owner);
 	if (opened)
 		EMIT(server, on_close, server);
 }
@@ -101,6 +102,112 @@ static void server_free(struct muster__object *object)
 }
 
 static const struct muster__class server_class = { "server", server_turn, server_abandon, server_free };
+
+/* ---- the sink: what its source tells */
+
+static struct muster_server *server_of_sink(const struct muster__sink *sink)
+{
+	return MUSTER__CONTAINER(sink, struct muster_server, sink);
+}
+
+static void server_ready(struct muster__sink *sink)
+{
+	struct muster_server *server = server_of_sink(sink);
+
+	server->ready = true;
+	server->listening_due = true;
+	muster__object_wake(&server->object);
+}
+
+static void server_failed(struct muster__sink *sink, const struct muster_error *error)
+{
+	struct muster_server *server = server_of_sink(sink);
+
+	drop_source(server);
+	server->error = *error;
+	server->error_due = true;
+	muster__object_rest(&server->object);
+	muster__object_wake(&server->object);
+}
+
+static void server_accept_failed(struct muster__sink *sink, int err)
+{
+	struct muster_server *server = server_of_sink(sink);
+	struct muster_error error = { .code = err, .call = "accept" };
+
+	muster_server_address(server, &error.address);
+	emit_error(server, &error);
+}
+
+static void drop_connection(struct muster_server *server, int fd)
+{
+	struct muster_address local = { 0 }, remote = { 0 };
+
+	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
+		muster__address_local(&local, fd);
+		muster__address_remote(&remote, fd);
+		/* The end of a client that connects to a path has no name. */
+		if (local.family == MUSTER__FAMILY_UNIX)
+			local.family = remote.family = 0;
+	}
+	muster__fd_close(&fd);
+	EMIT(server, on_drop, server, &local, &remote);
+}
+
+static bool server_has_room(const struct muster__sink *sink)
+{
+	const struct muster_server *server = server_of_sink(sink);
+
+	return server->options.max_connections == 0 || server->connections < server->options.max_connections;
+}
+
+static bool server_may_accept(const struct muster__sink *sink)
+{
+	const struct muster__count_ops *count = sink->loop->count_ops;
+
+	return count == NULL || count->has_room(sink->row, sink->loop->ops_data);
+}
+
+/* The only door: counting, limits, options and on_connection are here, whoever accepted the connection. */
+static void server_adopt(struct muster__sink *sink, int fd)
+{
+	const struct muster__count_ops *count = sink->loop->count_ops;
+	struct muster_server *server = server_of_sink(sink);
+	struct muster_socket *socket;
+
+	if (!server_has_room(sink)) {
+		drop_connection(server, fd);
+		return;
+	}
+	socket = muster__socket_accepted(sink->loop, fd, &server->options, &server->owner, sink->row);
+	if (socket == NULL) {
+		server_accept_failed(sink, -ENOMEM);
+		return;
+	}
+	server->connections++;
+	if (count != NULL)
+		count->opened(sink->row, sink->loop->ops_data);
+	EMIT(server, on_connection, server, socket);
+}
+
+static const struct muster__sink_ops sink_ops = {
+	server_ready, server_failed, server_accept_failed, server_adopt, server_has_room, server_may_accept,
+};
+
+/* One of its sockets has been destroyed. */
+static void connection_gone(struct muster__owner *owner, unsigned row)
+{
+	struct muster_server *server = MUSTER__CONTAINER(owner, struct muster_server, owner);
+	struct muster_loop *loop = server->object.loop;
+
+	server->connections--;
+	if (loop->count_ops != NULL)
+		loop->count_ops->closed(row, loop->ops_data);
+	if (server->source != NULL && server->source->ops->room != NULL)
+		server->source->ops->room(server->source);
+	if (server->object.life == MUSTER__CLOSING && server->connections == 0)
+		muster__object_wake(&server->object);
+}
 
 struct muster_server *muster_server_new_sized(struct muster_loop *loop, const struct muster_server_options *options,
 					      size_t size)
@@ -116,6 +223,8 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 		free(server);
 		return muster__no_object(-E2BIG);
 	}
+	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
+	server->owner.gone = connection_gone;
 	muster__object_init(&server->object, loop, &server_class);
 	return server;
 }
@@ -156,6 +265,7 @@ static int check_options(const struct muster_listen_options *options)
 /* From here on the server is open, and its source tells the outcome. */
 static void begin(struct muster_server *server)
 {
+	server->sink.row = 0;
 	muster__object_open(&server->object);
 }
 
@@ -183,9 +293,9 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 		err = check_options(&mine);
 	if (err < 0)
 		return err;
-	ops = mine.exclusive ? &muster__listen_direct : loop->listen_ops;
+	ops = mine.exclusive || loop->listen_ops == NULL ? &muster__listen_direct : loop->listen_ops;
 	begin(server);
-	return begun(server, before, ops->listen(server, &mine, &server->source, loop->ops_data));
+	return begun(server, before, ops->listen(&server->sink, &mine, &server->source, loop->ops_data));
 }
 
 int muster__server_listen_on(struct muster_server *server, struct muster__listener *listener, int backlog)
@@ -198,7 +308,7 @@ int muster__server_listen_on(struct muster_server *server, struct muster__listen
 		return err;
 	}
 	begin(server);
-	return begun(server, before, muster__source_here(server, listener, backlog, 0, &server->source));
+	return begun(server, before, muster__source_here(&server->sink, listener, backlog, 0, &server->source));
 }
 
 int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
@@ -211,32 +321,8 @@ int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
 		return muster__server_listen_on(server, &listener, backlog);
 	muster__listener_close(&listener, false);
 	begin(server);
-	muster__server_failed(server, &error);
+	server_failed(&server->sink, &error);
 	return 0;
-}
-
-void muster__server_ready(struct muster_server *server)
-{
-	server->ready = true;
-	server->listening_due = true;
-	muster__object_wake(&server->object);
-}
-
-void muster__server_failed(struct muster_server *server, const struct muster_error *error)
-{
-	drop_source(server);
-	server->error = *error;
-	server->error_due = true;
-	muster__object_rest(&server->object);
-	muster__object_wake(&server->object);
-}
-
-void muster__server_accept_failed(struct muster_server *server, int err)
-{
-	struct muster_error error = { .code = err, .call = "accept" };
-
-	muster_server_address(server, &error.address);
-	emit_error(server, &error);
 }
 
 int muster_server_close(struct muster_server *server)
@@ -252,68 +338,8 @@ void muster_server_destroy(struct muster_server *server)
 {
 	drop_source(server);
 	server->error_due = false;
-	muster__sockets_destroy(server);
+	muster__sockets_destroy(server->object.loop, &server->owner);
 	muster__object_close(&server->object);
-}
-
-static void drop_connection(struct muster_server *server, int fd)
-{
-	struct muster_address local = { 0 }, remote = { 0 };
-
-	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
-		muster__address_local(&local, fd);
-		muster__address_remote(&remote, fd);
-		/* The end of a client that connects to a path has no name. */
-		if (local.family == MUSTER__FAMILY_UNIX)
-			local.family = remote.family = 0;
-	}
-	muster__fd_close(&fd);
-	EMIT(server, on_drop, server, &local, &remote);
-}
-
-void muster__server_adopt(struct muster_server *server, int fd)
-{
-	const struct muster__count_ops *count = server->object.loop->count_ops;
-	struct muster_socket *socket;
-
-	if (server->options.max_connections != 0 && server->connections >= server->options.max_connections) {
-		drop_connection(server, fd);
-		return;
-	}
-	socket = muster__socket_accepted(server, fd, &server->options, server->row);
-	if (socket == NULL) {
-		muster__server_accept_failed(server, -ENOMEM);
-		return;
-	}
-	server->connections++;
-	if (count != NULL)
-		count->opened(server->row, server->object.loop->ops_data);
-	EMIT(server, on_connection, server, socket);
-}
-
-bool muster__server_has_room(const struct muster_server *server)
-{
-	return server->options.max_connections == 0 || server->connections < server->options.max_connections;
-}
-
-bool muster__server_may_accept(struct muster_server *server)
-{
-	const struct muster__count_ops *count = server->object.loop->count_ops;
-
-	return count == NULL || count->has_room(server->row, server->object.loop->ops_data);
-}
-
-void muster__server_connection_gone(struct muster_server *server, unsigned row)
-{
-	const struct muster__count_ops *count = server->object.loop->count_ops;
-
-	server->connections--;
-	if (count != NULL)
-		count->closed(row, server->object.loop->ops_data);
-	if (server->source != NULL && server->source->ops->room != NULL)
-		server->source->ops->room(server->source);
-	if (server->object.life == MUSTER__CLOSING && server->connections == 0)
-		muster__object_wake(&server->object);
 }
 
 void muster__servers_each(struct muster_loop *loop, void (*fn)(struct muster_server *server, void *data), void *data)
@@ -325,11 +351,6 @@ void muster__servers_each(struct muster_loop *loop, void (*fn)(struct muster_ser
 		if (object->class == &server_class && server_of(object)->source != NULL)
 			fn(server_of(object), data);
 	}
-}
-
-void muster__server_set_row(struct muster_server *server, unsigned row)
-{
-	server->row = row;
 }
 
 int muster_server_address(struct muster_server *server, struct muster_address *out)

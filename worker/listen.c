@@ -10,9 +10,9 @@
 #include "ipc/hook.h"
 #include "ipc/protocol.h"
 #include "src/address.h"
+#include "src/direct.h"
 #include "src/fd.h"
 #include "src/lookup.h"
-#include "src/server.h"
 #include "worker/self.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ struct muster__far {
 	struct muster__source source;
 	LIST_ENTRY(muster__far) link;
 	struct muster__self *self;
-	struct muster_server *server; /* NULL: closed, and only its reply is still due */
+	struct muster__sink *sink; /* NULL: closed, and only its reply is still due */
 	struct muster__lookup *lookup;
 	struct muster__query query;
 	char *address;          /* of the query: an address literal or a path */
@@ -113,7 +113,7 @@ static void far_close(struct muster__source *source)
 
 	muster__lookup_cancel(far->lookup);
 	far->lookup = NULL;
-	far->server = NULL;
+	far->sink = NULL;
 	if (far->here != NULL)
 		far->here->ops->close(far->here);
 	far->here = NULL;
@@ -158,7 +158,7 @@ static void fail(struct muster__far *far, int err, const char *call)
 	if (far->address != NULL)
 		muster__address_named(&error.address, far->query.family == -1 ? MUSTER__FAMILY_UNIX : far->query.family,
 				      far->address, far->query.port > 0 ? (unsigned)far->query.port : 0);
-	muster__server_failed(far->server, &error);
+	far->sink->ops->failed(far->sink, &error);
 }
 
 /* ---- asking */
@@ -173,7 +173,7 @@ static unsigned next_index(const struct muster__far *far)
 	for (; taken; index += taken) {
 		taken = false;
 		LIST_FOREACH(other, &far->self->fars, link)
-			if (other != far && other->asked && other->server != NULL && other->query.index == index &&
+			if (other != far && other->asked && other->sink != NULL && other->query.index == index &&
 			    other->query.port == far->query.port && other->query.family == far->query.family &&
 			    strcmp(other->address ? other->address : "", far->address ? far->address : "") == 0)
 				taken = true;
@@ -227,7 +227,7 @@ static char *absolute_path(const char *path)
 	return absolute;
 }
 
-static struct muster__far *far_new(struct muster__self *self, struct muster_server *server,
+static struct muster__far *far_new(struct muster__self *self, struct muster__sink *sink,
 				   const struct muster_listen_options *options)
 {
 	struct muster__far *far = calloc(1, sizeof *far);
@@ -237,7 +237,7 @@ static struct muster__far *far_new(struct muster__self *self, struct muster_serv
 		return NULL;
 	far->source.ops = &far_ops;
 	far->self = self;
-	far->server = server;
+	far->sink = sink;
 	far->query = (struct muster__query){
 		.port = by_path ? -1 : (int)options->port,
 		.family = by_path ? -1 : options->host != NULL && muster_is_ipv6(options->host) ? 6 : 4,
@@ -260,7 +260,7 @@ static struct muster__far *far_new(struct muster__self *self, struct muster_serv
 	return far;
 }
 
-static int far_listen(struct muster_server *server, const struct muster_listen_options *options,
+static int far_listen(struct muster__sink *sink, const struct muster_listen_options *options,
 		      struct muster__source **source, void *data)
 {
 	struct muster__self *self = data;
@@ -269,7 +269,7 @@ static int far_listen(struct muster_server *server, const struct muster_listen_o
 
 	if (!muster_worker_is_connected(&self->peer))
 		return MUSTER_ECHANNEL;
-	far = far_new(self, server, options);
+	far = far_new(self, sink, options);
 	if (far == NULL)
 		return -ENOMEM;
 	if (far->query.family != -1 && far->address != NULL && !muster_is_ip(far->address)) {
@@ -295,7 +295,7 @@ static void tell_listening(struct muster__far *far)
 {
 	struct muster_address address;
 
-	if (far->server != NULL && far_address(&far->source, &address) == 0)
+	if (far->sink != NULL && far_address(&far->source, &address) == 0)
 		muster__send_listening(&far->self->peer.channel, &far->query, address.port, far->self->peer.seq++);
 }
 
@@ -305,7 +305,7 @@ static void begin_handed(struct muster__far *far, const struct muster__reply *re
 		far->sockname = reply->sockname;
 	else
 		muster__address_named(&far->sockname, MUSTER__FAMILY_UNIX, far->address ? far->address : "", 0);
-	muster__server_ready(far->server);
+	far->sink->ops->ready(far->sink);
 }
 
 static void begin_shared(struct muster__far *far, const struct muster__reply *reply, int *fd)
@@ -317,7 +317,7 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 	if (reply->row < MUSTER__ROWS)
 		far->self->max[reply->row] = reply->max_connections;
 	if (err == 0)
-		err = muster__source_here(far->server, &listener, far->query.backlog, reply->rotate_every, &far->here);
+		err = muster__source_here(far->sink, &listener, far->query.backlog, reply->rotate_every, &far->here);
 	else
 		muster__listener_close(&listener, false);
 	if (err < 0)
@@ -336,7 +336,7 @@ static struct muster__far *far_by_seq(struct muster__self *self, uint64_t seq)
 
 static void begin(struct muster__far *far, const struct muster__reply *reply, int *fd)
 {
-	muster__server_set_row(far->server, reply->row < MUSTER__ROWS ? reply->row : 0);
+	far->sink->row = reply->row < MUSTER__ROWS ? reply->row : 0;
 	if (*fd >= 0)
 		begin_shared(far, reply, fd);
 	else
@@ -361,7 +361,7 @@ bool muster__far_reply(struct muster__self *self, const struct muster__line *lin
 		err = -EMFILE;
 	if (err == 0 && (far->key = strdup(reply.key)) == NULL)
 		err = -ENOMEM;
-	if (far->server == NULL)
+	if (far->sink == NULL)
 		far_close(&far->source);
 	else if (err < 0)
 		fail(far, err, "bind");
@@ -377,8 +377,8 @@ static struct muster__far *far_by_key(struct muster__self *self, const char *key
 	struct muster__far *far;
 
 	LIST_FOREACH(far, &self->fars, link)
-		if (far->server != NULL && far->key != NULL && strncmp(far->key, key, length) == 0 &&
-		    far->key[length] == '\0')
+		if (far->sink != NULL && far->key != NULL && strlen(far->key) == length &&
+		    memcmp(far->key, key, length) == 0)
 			return far;
 	return NULL;
 }
@@ -386,7 +386,7 @@ static struct muster__far *far_by_key(struct muster__self *self, const char *key
 void muster__far_newconn(struct muster__self *self, const struct muster__line *line, int *fd)
 {
 	struct muster__far *far = line->key != NULL ? far_by_key(self, line->key, line->key_length) : NULL;
-	bool adopt = far != NULL && *fd >= 0 && muster__server_has_room(far->server);
+	bool adopt = far != NULL && *fd >= 0 && far->sink->ops->has_room(far->sink);
 	int taken = *fd;
 
 	self->received++;
@@ -405,7 +405,7 @@ void muster__far_newconn(struct muster__self *self, const struct muster__line *l
 		muster__channel_flush(&self->peer.channel);
 		muster__fd_prepare(taken);
 	}
-	muster__server_adopt(far->server, taken);
+	far->sink->ops->adopt(far->sink, taken);
 }
 
 void muster__far_free(struct muster__self *self)

@@ -31,6 +31,9 @@ static inline struct muster__self *muster__self_of(struct muster_worker *worker)
 	return (struct muster__self *)((char *)worker - offsetof(struct muster__self, peer));
 }
 
+/* This process is that worker from here on. */
+void muster__self_set(struct muster__self *self);
+
 /* End this worker with this exit status as soon as the turn is over. */
 void muster__self_fail(struct muster_worker *worker, int status);
 

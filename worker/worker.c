@@ -23,18 +23,6 @@
 #define STOP_MS 1000
 #define ORPHAN_MS 30000
 
-static struct muster__self *self_now;
-
-struct muster_worker *muster_worker_self(void)
-{
-	return self_now != NULL ? &self_now->peer : NULL;
-}
-
-bool muster_is_primary(void)
-{
-	return self_now == NULL;
-}
-
 /* ---- leaving */
 
 static void on_deadline(evutil_socket_t fd, short what, void *data)
@@ -238,12 +226,6 @@ static void self_free(struct muster__object *object)
 
 static const struct muster__class self_class = { "worker", self_turn, self_abandon, self_free };
 
-void muster__self_fail(struct muster_worker *worker, int status)
-{
-	muster__self_of(worker)->status = status;
-	muster_loop_stop(worker->object.loop);
-}
-
 /* `self` is the process: it outlives its loop, whose last objects still count in its slot. */
 static int begin(struct muster__self *self, const struct muster__plan *plan, struct muster_loop *loop)
 {
@@ -262,7 +244,7 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 	muster__object_unref(&self->peer.object);
 	muster__object_open(&self->peer.object);
 	event_assign(&self->deadline, loop->base, -1, EV_PERSIST, on_deadline, self);
-	self_now = self;
+	muster__self_set(self);
 	if (muster__channel_init(&self->peer.channel, loop, plan->channel_fd, &channel_ops) < 0)
 		return -ENOMEM;
 	return muster__send_online(&self->peer.channel, self->peer.seq++);

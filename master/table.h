@@ -1,0 +1,87 @@
+/* master/table.h - the primary's table: its clusters, their seats, the workers in them and what is on its way to those. */
+#ifndef MASTER_TABLE_H
+#define MASTER_TABLE_H
+
+#include "ipc/peer.h"
+#include "ipc/plan.h"
+#include "ipc/scoreboard.h"
+
+struct muster__listening;
+struct muster__process;
+
+/* A hand-over that has not been answered: the primary's copy of the connection. */
+struct muster__flight {
+	uint64_t seq;    /* of the newconn message */
+	uint64_t number; /* counted from 1 per worker: what the slot tells of */
+	int fd;
+	struct muster__listening *listening; /* NULL: the listener has been closed meanwhile */
+};
+
+/* A place for a worker: it stays, workers come and go. */
+struct muster__seat {
+	TAILQ_ENTRY(muster__seat) link;
+	struct muster_cluster *cluster;
+	unsigned index;
+	struct muster__process *process; /* NULL while the seat waits for its next worker */
+	unsigned restarts, failures;
+	struct event timer; /* the next fork */
+	/* Its worker is gone, and all has been told: what next? */
+	void (*vacated)(struct muster__seat *seat, const struct muster__process *process);
+	const char *const *env;
+};
+
+/* A worker as its primary sees it. */
+struct muster__process {
+	struct muster_worker peer;
+	struct muster_cluster *cluster;
+	struct muster__seat *seat;
+	int pidfd;
+	struct event exited;
+	int slot;
+	bool is_muster, leaving;
+	bool served; /* known once it is gone */
+	unsigned listened; /* servers it said are listening */
+	bool fork_due, disconnect_due, exit_due; /* events that the end of the turn delivers */
+	uint64_t started_ms;
+	int code, signal;
+	struct muster__flight flights[MUSTER__FLIGHT_MAX]; /* a ring, oldest first */
+	unsigned first_flight, flight_count;
+	uint64_t handed; /* hand-overs so far: the number of the last */
+};
+
+TAILQ_HEAD(muster__seats, muster__seat);
+LIST_HEAD(muster__listenings, muster__listening);
+
+struct muster_cluster {
+	struct muster__object object;
+	struct muster__listeners on;
+	struct muster_cluster_options options;
+	const struct muster__app *app; /* musterd's, instead of options.worker */
+	struct muster__scoreboard *board;
+	struct muster__seats seats;
+	struct muster__listenings listenings;
+	unsigned next_id;
+	bool leaving; /* disconnect or close: nobody is replaced */
+	bool closing; /* close: on_close is due when the last has gone */
+	void (*disconnected)(struct muster_cluster *cluster, void *data);
+	void *disconnected_data;
+};
+
+static inline struct muster__process *muster__process_of(struct muster_worker *worker)
+{
+	return (struct muster__process *)((char *)worker - offsetof(struct muster__process, peer));
+}
+
+/* A hand-over is on its way: the worker's ring takes the copy. */
+void muster__flight_add(struct muster__process *process, struct muster__listening *listening, int fd, uint64_t seq);
+/* The hand-over with this seq is answered; false if there is none. The copy is the caller's again. */
+bool muster__flight_take(struct muster__process *process, uint64_t seq, struct muster__flight *flight);
+/* The oldest one, whatever became of it; false if none is left. */
+bool muster__flight_take_oldest(struct muster__process *process, struct muster__flight *flight);
+/* The listener is going: its hand-overs on their way belong to nobody. */
+void muster__flights_forget(struct muster_cluster *cluster, const struct muster__listening *listening);
+
+/* An error of the cluster: on_error, or a line in the log. */
+void muster__cluster_error(struct muster_cluster *cluster, const struct muster_error *error);
+
+#endif

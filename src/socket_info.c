@@ -1,0 +1,91 @@
+/* What can be asked of a socket without changing it, and the wishes it keeps for its connection. */
+#include "src/address.h"
+#include "src/output.h"
+#include "src/socket_state.h"
+#include "src/tune.h"
+
+#include <errno.h>
+
+int muster_socket_set_no_delay(struct muster_socket *socket, bool on)
+{
+	socket->no_delay = on;
+	return socket->fd < 0 ? 0 : muster__tune_no_delay(socket->fd, on);
+}
+
+int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms)
+{
+	socket->keep_alive = on;
+	socket->keep_alive_delay_ms = delay_ms;
+	return socket->fd < 0 ? 0 : muster__tune_keep_alive(socket->fd, on, delay_ms);
+}
+
+int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out)
+{
+	return socket->fd < 0 ? -ENOTCONN : muster__address_local(out, socket->fd);
+}
+
+int muster_socket_remote_address(struct muster_socket *socket, struct muster_address *out)
+{
+	return socket->fd < 0 ? -ENOTCONN : muster__address_remote(out, socket->fd);
+}
+
+uint64_t muster_socket_bytes_read(const struct muster_socket *socket)
+{
+	return socket->bytes_read;
+}
+
+uint64_t muster_socket_bytes_written(const struct muster_socket *socket)
+{
+	return socket->bytes_written;
+}
+
+size_t muster_socket_buffered(const struct muster_socket *socket)
+{
+	return muster__output_length(socket->output);
+}
+
+size_t muster_socket_high_water_mark(const struct muster_socket *socket)
+{
+	return socket->high_water_mark;
+}
+
+enum muster_ready_state muster_socket_ready_state(const struct muster_socket *socket)
+{
+	if (socket->connect != NULL)
+		return MUSTER_READY_OPENING;
+	if (socket->fd < 0)
+		return MUSTER_READY_CLOSED;
+	if (socket->readable)
+		return socket->ended ? MUSTER_READY_READ_ONLY : MUSTER_READY_OPEN;
+	return socket->ended ? MUSTER_READY_CLOSED : MUSTER_READY_WRITE_ONLY;
+}
+
+bool muster_socket_is_connecting(const struct muster_socket *socket)
+{
+	return socket->connect != NULL || socket->connected_due;
+}
+
+bool muster_socket_is_pending(const struct muster_socket *socket)
+{
+	return socket->fd < 0 || socket->connected_due;
+}
+
+bool muster_socket_is_destroyed(const struct muster_socket *socket)
+{
+	return socket->destroyed;
+}
+
+int muster_socket_fd(const struct muster_socket *socket)
+{
+	return socket->fd;
+}
+
+bool muster_socket_is_paused(const struct muster_socket *socket)
+{
+	return socket->paused & MUSTER__PAUSED_BY_USER;
+}
+
+struct muster_loop *muster_socket_loop(const struct muster_socket *socket)
+{
+	return socket->object.loop;
+}

@@ -1,0 +1,88 @@
+/* src/socket_state.h - what a socket is at this moment: its descriptor, what it watches, how it comes to its end. */
+#ifndef SRC_SOCKET_STATE_H
+#define SRC_SOCKET_STATE_H
+
+#include "src/handlers.h"
+#include "src/lifecycle.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <muster/socket.h>
+
+struct muster__connect;
+struct muster__idle;
+struct muster__output;
+
+/* Whoever counts a socket, a server: told once, with the row it came with, when the socket is destroyed. */
+struct muster__owner {
+	void (*gone)(struct muster__owner *owner, unsigned row);
+};
+
+/* Why reading stands still. */
+enum { MUSTER__PAUSED_BY_USER = 1, MUSTER__PAUSED_BY_PIPE = 2 };
+
+/* What a socket watches its descriptor for. */
+enum muster__watch { MUSTER__WATCH_NOTHING = 0, MUSTER__WATCH_INPUT, MUSTER__WATCH_HANGUP };
+
+/* The class of sockets, and what is called when there is input. */
+struct muster__socket_class {
+	struct muster__class object;
+	event_callback_fn on_input;
+};
+
+struct muster_socket {
+	struct muster__object object;
+	struct muster__listeners on;
+	struct event read;
+	struct muster__owner *owner;      /* until it is destroyed */
+	struct muster__output *output;    /* while something is queued or a completion is due */
+	struct muster__connect *connect;  /* while connecting */
+	struct muster__idle *idle;        /* once a time-out was set */
+	struct muster_error *error;       /* on_error is due with it */
+	uint64_t bytes_read, bytes_written;
+	size_t high_water_mark;
+	int fd; /* -1 before and after the connection */
+	unsigned row;
+	unsigned keep_alive_delay_ms;
+	unsigned char paused; /* reason bits */
+	unsigned char watch;  /* enum muster__watch */
+	bool allow_half_open : 1;
+	bool no_read : 1;    /* the incoming side was never there */
+	bool no_write : 1;   /* the outgoing side was never there */
+	bool readable : 1;   /* the peer has not ended */
+	bool ended : 1;      /* end was called */
+	bool finished : 1;   /* ... and all is sent */
+	bool finish_due : 1; /* on_finish has not been delivered */
+	bool connected_due : 1;
+	bool destroyed : 1;
+	bool destroy_soon : 1;
+	bool had_error : 1;
+	bool no_delay : 1; /* wishes for the connection to come */
+	bool keep_alive : 1;
+};
+
+#define MUSTER__SOCKET_EMIT(socket, event, ...)                                                                        \
+	MUSTER__EMIT(&(socket)->on, struct muster_socket_handlers, event, __VA_ARGS__)
+
+/* A connection, or the way to one, begins: the state of an earlier one is gone, the socket is open. */
+void muster__socket_begin(struct muster_socket *socket);
+
+/* Watch for what the state asks for: input, a hang-up, nothing. The second is for the end of a turn. */
+void muster__socket_watch(struct muster_socket *socket);
+void muster__socket_settle_watch(struct muster_socket *socket);
+/* Before output is queued: the watch for a hang-up must be gone. */
+void muster__socket_ignore_hangup(struct muster_socket *socket);
+void muster__socket_hold(struct muster_socket *socket, unsigned reason);
+void muster__socket_release(struct muster_socket *socket, unsigned reason);
+
+/* The connection failed: on_error, on_close. Without an address: in this call. */
+void muster__socket_fail_with(struct muster_socket *socket, const struct muster_error *error);
+void muster__socket_fail(struct muster_socket *socket, int err, const char *call);
+
+/* All that was written is sent, and end was called: FIN, on_finish, and the end if the peer has ended too. */
+void muster__socket_finish(struct muster_socket *socket);
+
+/* Close the descriptor and all that hangs on it. What is still to be told is told by the turn. */
+void muster__socket_let_go(struct muster_socket *socket);
+
+#endif
