@@ -101,11 +101,11 @@ static void emptied(struct muster_cluster *cluster)
 {
 	if (!TAILQ_EMPTY(&cluster->seats))
 		return;
-	if (cluster->closing)
+	if (cluster->closing) {
 		muster__object_close(&cluster->object);
-	else if (cluster->disconnected != NULL)
+	} else if (cluster->disconnected != NULL) {
 		muster__object_wake(&cluster->object);
-	else {
+	} else {
 		cluster->leaving = false;
 		muster__object_rest(&cluster->object);
 	}
@@ -377,6 +377,7 @@ int muster_cluster_close(struct muster_cluster *cluster)
 	if (cluster->closing)
 		return MUSTER_ECLOSED;
 	cluster->closing = true;
+	muster__listeners_empty(cluster);
 	muster__listeners_free(cluster);
 	ask_all_to_leave(cluster);
 	emptied(cluster);

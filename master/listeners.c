@@ -408,6 +408,15 @@ static void sweep(struct muster__listening *listening)
 			keep(listening, fd);
 }
 
+/* A client that is in the kernel's queue has a connection, as far as it knows; closing the socket would reset it. */
+void muster__listeners_empty(struct muster_cluster *cluster)
+{
+	struct muster__listening *listening;
+
+	LIST_FOREACH(listening, &cluster->listenings, link)
+		sweep(listening);
+}
+
 /* What was opened for workers goes with the last that leaves; one that died is about to be replaced. */
 static void member_left(struct muster__listening *listening, bool dead)
 {

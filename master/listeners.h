@@ -50,6 +50,8 @@ void muster__listeners_recover(struct muster__process *process);
 void muster__listeners_room(struct muster__process *process);
 /* Should each listener be accepting? After any change of the worker table. */
 void muster__listeners_derive(struct muster_cluster *cluster);
+/* Hand over what is queued on them and can be taken: no more will come. */
+void muster__listeners_empty(struct muster_cluster *cluster);
 /* Close them all: for good. */
 void muster__listeners_free(struct muster_cluster *cluster);
 

@@ -170,15 +170,23 @@ static int watch_signals(struct daemon *daemon)
 	return 0;
 }
 
+/* Last of all: until here whoever started us reads what went wrong where he is. */
+static int open_log(const struct muster__config *config)
+{
+	int err = config->log_target != NULL ? muster__daemon_log_to(config->log_target) : 0;
+
+	if (err < 0)
+		muster__log(MUSTER_LOG_ERROR, "log.target %s: %s", config->log_target, muster_strerror(err));
+	return err;
+}
+
 /* Everything that can fail before the first worker is forked. */
 static int open_all(struct daemon *daemon)
 {
-	int err = muster__daemon_log_to(daemon->config->log_target);
+	int err = muster__daemon_log_to(NULL);
 
-	if (err < 0) {
-		fprintf(stderr, "musterd: log.target %s: %s\n", daemon->config->log_target, muster_strerror(err));
+	if (err < 0)
 		return err;
-	}
 	muster_log_set_level(daemon->config->log_level);
 	muster__log_set_role("primary");
 	daemon->loop = muster_loop_new();
@@ -193,7 +201,7 @@ static int open_all(struct daemon *daemon)
 	print_errors(&daemon->errors);
 	if (err == 0)
 		err = muster__control_open(&daemon->service, &daemon->control);
-	return err;
+	return err == 0 ? open_log(daemon->config) : err;
 }
 
 static int run(struct daemon *daemon)

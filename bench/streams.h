@@ -1,0 +1,38 @@
+/* bench/streams.h - load made of lasting connections: bytes go to and fro on them within a window. */
+#ifndef BENCH_STREAMS_H
+#define BENCH_STREAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stream;
+
+struct streams {
+	struct stream *list;
+	char *buffer;
+	int count;
+	int epoll;
+	uint64_t sent;     /* by all, since the run began */
+	uint64_t received;
+};
+
+struct streams_plan {
+	uint64_t message; /* bytes sent at least at a time, unless the socket takes fewer */
+	uint64_t window;  /* bytes on their way per connection; equal to `message`: ping-pong */
+	uint64_t total;   /* bytes over all connections; a multiple of `message` */
+	bool verify;      /* compare what comes back */
+	int seconds;      /* give up after */
+};
+
+/*
+ * Open `count` connections, each proved by one message that came back, so all have been accepted when this returns.
+ * 0 or a negative error; to be closed in either case.
+ */
+int streams_open(struct streams *streams, uint16_t port, int count);
+
+/* Send and receive `total` bytes. 0 and the time it took, or a negative error. */
+int streams_run(struct streams *streams, const struct streams_plan *plan, double *seconds);
+
+void streams_close(struct streams *streams);
+
+#endif
