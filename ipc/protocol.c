@@ -30,9 +30,13 @@ static unsigned ours(const json_t *json, const char *name)
 	return value > 0 ? (unsigned)value : 0;
 }
 
+/* It can be written between quotes as it is. */
 static bool is_plain(const char *text)
 {
-	return text == NULL || strpbrk(text, "\"\\\n") == NULL;
+	for (; text != NULL && *text != '\0'; text++)
+		if (*text == '"' || *text == '\\' || (unsigned char)*text < ' ')
+			return false;
+	return true;
 }
 
 int muster__query_decode(struct muster__query *query, const json_t *json)

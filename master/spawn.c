@@ -97,9 +97,11 @@ static void on_answered(struct muster__channel *channel, uint64_t ticket, bool r
 		muster__listeners_answered(process_of_channel(channel), ticket, false);
 }
 
+/* While the loop is freed other workers may be gone already. */
 static void on_drained(struct muster__channel *channel)
 {
-	muster__listeners_derive(process_of_channel(channel)->cluster);
+	if (!channel->loop->freeing)
+		muster__listeners_derive(process_of_channel(channel)->cluster);
 }
 
 static void on_closed(struct muster__channel *channel)
@@ -108,6 +110,8 @@ static void on_closed(struct muster__channel *channel)
 
 	muster__listeners_recover(process);
 	muster__listeners_leave(process, !process->leaving);
+	/* What came back may belong to listeners that it had left before. */
+	muster__listeners_derive(process->cluster);
 	process->disconnect_due = true;
 	muster__object_wake(&process->peer.object);
 }

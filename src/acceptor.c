@@ -1,7 +1,7 @@
 /*
  * One wake-up drains the queue, bounded, so that a flood on one listener does not starve the rest of the loop; a shared
  * listener takes one connection per wake-up, which is what keeps several processes even. Errors never close a listener:
- * at the descriptor limit it is left alone for a moment, since a level-triggered watch on it would spin.
+ * after one, as at the descriptor limit, it is left alone for a moment, since a level-triggered watch on it would spin.
  */
 #include "src/acceptor.h"
 
@@ -15,11 +15,6 @@
 #define ACCEPTS_PER_TURN 64
 #define RETRY_MS 100
 #define ERROR_INTERVAL_MS 1000
-
-static bool is_exhaustion(int err)
-{
-	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
-}
 
 /* What belongs to one aborted connection and not to the listener: see accept(2), "Error handling". */
 static bool is_of_the_peer(int err)
@@ -108,8 +103,8 @@ static bool accept_one(struct muster__acceptor *acceptor)
 		return false;
 	if (is_of_the_peer(err))
 		return true;
-	if (is_exhaustion(err))
-		throttle(acceptor);
+	/* Descriptors or memory are exhausted, or it is something that nobody has thought of. */
+	throttle(acceptor);
 	report(acceptor, err);
 	return false;
 }

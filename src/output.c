@@ -59,6 +59,8 @@ static void on_event(evutil_socket_t fd, short what, void *data)
 
 int muster__output_watch(struct muster__output *output, int fd)
 {
+	/* Watched already, if the first bytes were queued after the descriptor came. */
+	muster__event_del(output->loop, &output->writable);
 	event_assign(&output->writable, output->loop->base, fd, EV_WRITE | EV_PERSIST, on_event, output);
 	return muster__event_add(output->loop, &output->writable, NULL);
 }

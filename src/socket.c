@@ -56,9 +56,10 @@ static void emit_connected(struct muster_socket *socket)
 {
 	socket->connected_due = false;
 	MUSTER__SOCKET_EMIT(socket, on_connect, socket);
-	if (!socket->destroyed)
+	/* Destroyed by a handler it has no descriptor, even if it was sent on its way again. */
+	if (socket->fd >= 0)
 		MUSTER__SOCKET_EMIT(socket, on_ready, socket);
-	if (!socket->destroyed)
+	if (socket->fd >= 0)
 		muster__socket_start_writing(socket);
 	muster__socket_watch(socket);
 }
@@ -127,7 +128,8 @@ static void peer_ended(struct muster_socket *socket)
 	socket->readable = false;
 	muster__socket_watch(socket);
 	MUSTER__SOCKET_EMIT(socket, on_end, socket);
-	if (socket->destroyed)
+	/* Destroyed, or on its way to another connection, by the handler. */
+	if (socket->fd < 0)
 		return;
 	if (!socket->allow_half_open && !socket->ended)
 		muster_socket_end(socket);

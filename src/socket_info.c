@@ -51,7 +51,7 @@ size_t muster_socket_high_water_mark(const struct muster_socket *socket)
 
 enum muster_ready_state muster_socket_ready_state(const struct muster_socket *socket)
 {
-	if (socket->connect != NULL)
+	if (muster_socket_is_connecting(socket))
 		return MUSTER_READY_OPENING;
 	if (socket->fd < 0)
 		return MUSTER_READY_CLOSED;

@@ -20,10 +20,11 @@ static void tidy(struct muster_socket *socket)
 	socket->output = NULL;
 }
 
-/* What has been sent completes. */
+/* What has been sent completes; before the connection that is nothing, not even nothing itself. */
 static void settle(struct muster_socket *socket)
 {
-	if (muster__output_settle(socket->output, socket->bytes_written - muster__output_length(socket->output)))
+	if (!muster_socket_is_connecting(socket) &&
+	    muster__output_settle(socket->output, socket->bytes_written - muster__output_length(socket->output)))
 		muster__object_wake(&socket->object);
 }
 

@@ -30,6 +30,7 @@ struct muster__far {
 	struct muster__query query;
 	char *address;          /* of the query: an address literal or a path */
 	uint64_t seq;           /* of the query */
+	bool waiting;           /* to be asked */
 	bool asked, told;       /* the query was sent, the reply has come */
 	char *key;
 	struct muster_address sockname;
@@ -163,6 +164,12 @@ static void fail(struct muster__far *far, int err, const char *call)
 
 /* ---- asking */
 
+static bool asks_the_same(const struct muster__far *a, const struct muster__far *b)
+{
+	return a->query.port == b->query.port && a->query.family == b->query.family &&
+	       strcmp(a->address ? a->address : "", b->address ? b->address : "") == 0;
+}
+
 /* How many servers of this worker asked for the same: port 0 gives each of them a port of its own. */
 static unsigned next_index(const struct muster__far *far)
 {
@@ -174,17 +181,30 @@ static unsigned next_index(const struct muster__far *far)
 		taken = false;
 		LIST_FOREACH(other, &far->self->fars, link)
 			if (other != far && other->asked && other->sink != NULL && other->query.index == index &&
-			    other->query.port == far->query.port && other->query.family == far->query.family &&
-			    strcmp(other->address ? other->address : "", far->address ? far->address : "") == 0)
+			    asks_the_same(other, far))
 				taken = true;
 	}
 	return index;
+}
+
+/* To the primary this worker still listens there until the reply to a closed server has come, and our close has gone. */
+static bool must_wait(const struct muster__far *far)
+{
+	const struct muster__far *other;
+
+	LIST_FOREACH(other, &far->self->fars, link)
+		if (other->sink == NULL && other->asked && !other->told && asks_the_same(other, far))
+			return true;
+	return false;
 }
 
 static void ask(struct muster__far *far)
 {
 	int err;
 
+	far->waiting = must_wait(far);
+	if (far->waiting)
+		return;
 	far->query.address = far->address;
 	far->query.index = next_index(far);
 	far->seq = far->self->peer.seq++;
@@ -344,6 +364,20 @@ static void begin(struct muster__far *far, const struct muster__reply *reply, in
 	tell_listening(far);
 }
 
+/* The server had closed before its reply came; one that has asked for the same since then is heard now. */
+static void close_and_go_on(struct muster__far *closed)
+{
+	struct muster__far *far;
+
+	far_close(&closed->source);
+	LIST_FOREACH(far, &closed->self->fars, link)
+		if (far->waiting && asks_the_same(far, closed)) {
+			far->waiting = false;
+			ask(far);
+			return;
+		}
+}
+
 bool muster__far_reply(struct muster__self *self, const struct muster__line *line, int *fd)
 {
 	struct muster__far *far = far_by_seq(self, line->ack);
@@ -356,13 +390,13 @@ bool muster__far_reply(struct muster__self *self, const struct muster__line *lin
 	err = muster__reply_decode(&reply, line->json);
 	if (err == 0)
 		err = reply.err;
+	if (err == 0 && (far->key = strdup(reply.key)) == NULL)
+		err = -ENOMEM;
 	/* A shared listener that was lost on its way here cannot be accepted on. */
 	if (err == 0 && line->is_handle && *fd < 0)
 		err = -EMFILE;
-	if (err == 0 && (far->key = strdup(reply.key)) == NULL)
-		err = -ENOMEM;
 	if (far->sink == NULL)
-		far_close(&far->source);
+		close_and_go_on(far);
 	else if (err < 0)
 		fail(far, err, "bind");
 	else
