@@ -55,7 +55,7 @@ static void close_between(unsigned first, unsigned last)
 /* Only the standard descriptors and the channel stay: a descriptor too many keeps someone else's connection open. */
 static void plumb(const struct muster__plan *plan)
 {
-	unsigned keep = (unsigned)plan->channel_fd;
+	unsigned keep = plan->channel_fd > STDERR_FILENO ? (unsigned)plan->channel_fd : STDERR_FILENO;
 
 	close_between(STDERR_FILENO + 1, keep - 1);
 	close_between(keep + 1, ~0u);

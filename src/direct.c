@@ -28,17 +28,21 @@ struct here {
 	struct muster__task reap;
 };
 
-static void look_for_room(struct here *here)
+/* Accept, or wait for room. -ENOMEM. */
+static int look_for_room(struct here *here)
 {
 	struct muster_loop *loop = here->sink->loop;
 	struct timeval delay = muster__ms(ROOM_MS);
+	int err;
 
 	if (here->sink->ops->may_accept(here->sink)) {
 		muster__event_del(loop, &here->wait);
-		muster__acceptor_start(&here->acceptor);
-	} else if (muster__event_add(loop, &here->wait, &delay) == 0) {
-		muster__acceptor_stop(&here->acceptor);
+		return muster__acceptor_start(&here->acceptor);
 	}
+	err = muster__event_add(loop, &here->wait, &delay);
+	if (err == 0)
+		muster__acceptor_stop(&here->acceptor);
+	return err;
 }
 
 static void on_wait(evutil_socket_t fd, short what, void *data)
@@ -132,7 +136,7 @@ static int start(struct here *here, int backlog, unsigned rotate_every, struct m
 
 	muster__acceptor_init(&here->acceptor, loop, here->listener.fd, &acceptor_ops, rotate_every);
 	event_assign(&here->wait, loop->base, -1, EV_PERSIST, on_wait, here);
-	if (err == 0 && (err = muster__acceptor_start(&here->acceptor)) < 0)
+	if (err == 0 && (err = look_for_room(here)) < 0)
 		*error = (struct muster_error){ .code = err, .call = "listen" };
 	return err;
 }
@@ -172,7 +176,7 @@ static int look_up_first(struct here *here, const struct muster_listen_options *
 {
 	here->options = *options;
 	here->options.host = here->options.path = NULL;
-	return muster__lookup_start(here->sink->loop, options->host, options->port, 0, on_looked_up, here,
+	return muster__lookup_start(here->sink->loop, options->host, options->port, 0, 0, on_looked_up, here,
 				    &here->lookup);
 }
 

@@ -20,6 +20,8 @@ static const char *own_name(int code)
 	case MUSTER_EHANDLETYPE: return "ERR_INVALID_HANDLE_TYPE";
 	case MUSTER_ENOTFOUND: return "ENOTFOUND";
 	case MUSTER_EAIAGAIN: return "EAI_AGAIN";
+	case MUSTER_EBLOCKED: return "ERR_IP_BLOCKED";
+	case MUSTER_EADDRESS: return "ERR_INVALID_IP_ADDRESS";
 	default: return NULL;
 	}
 }

@@ -57,6 +57,11 @@ struct muster__idle *muster__idle_new(struct muster_loop *loop, unsigned ms, voi
 	return idle;
 }
 
+unsigned muster__idle_ms(const struct muster__idle *idle)
+{
+	return idle != NULL ? idle->ms : 0;
+}
+
 void muster__idle_touch(struct muster__idle *idle)
 {
 	if (idle == NULL)

@@ -20,15 +20,21 @@ static int fail(struct muster_error *error, const char *call, const struct muste
 	return error->code;
 }
 
-static int bind_address(const struct muster__sockaddr *address, bool ipv6_only, struct muster_error *error)
+static int bind_address(const struct muster__sockaddr *address, const struct muster_listen_options *options,
+			struct muster_error *error)
 {
-	int family = address->any.sa_family, on = 1, only = ipv6_only;
+	int family = address->any.sa_family, on = 1, only = options->ipv6_only;
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return fail(error, "socket", address);
 	if (family != AF_UNIX)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (options->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) {
+		fail(error, "setsockopt", address);
+		muster__fd_close(&fd);
+		return error->code;
+	}
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
 	if (bind(fd, &address->any, address->length) == 0)
@@ -51,15 +57,15 @@ static int bind_ip(const struct muster_listen_options *options, struct muster_er
 			muster__address_named(&error->address, 4, options->host, options->port);
 			return err;
 		}
-		return bind_address(&address, options->ipv6_only, error);
+		return bind_address(&address, options, error);
 	}
 	muster__sockaddr_ip(&address, "::", options->port);
-	fd = bind_address(&address, options->ipv6_only, error);
+	fd = bind_address(&address, options, error);
 	/* A machine without IPv6 has no "::"; a busy port is busy on both. */
 	if (fd >= 0 || options->ipv6_only || (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL))
 		return fd;
 	muster__sockaddr_ip(&address, "0.0.0.0", options->port);
-	return bind_address(&address, false, error);
+	return bind_address(&address, options, error);
 }
 
 static int open_up(const char *path, const struct muster_listen_options *options)
@@ -96,7 +102,7 @@ static int bind_path(struct muster__listener *made, const struct muster_listen_o
 	muster__address_named(&error->address, MUSTER__FAMILY_UNIX, options->path, 0);
 	if (err < 0)
 		return err;
-	made->fd = bind_address(&address, false, error);
+	made->fd = bind_address(&address, options, error);
 	if (made->fd < 0 || options->path[0] == '@')
 		return made->fd;
 	err = remember_path(made, options->path);

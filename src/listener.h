@@ -52,8 +52,8 @@ struct muster__sink_ops {
 	void (*accept_failed)(struct muster__sink *sink, int err);
 	/* Takes `fd` in every case: a socket and on_connection, or, over max_connections, closed and on_drop. */
 	void (*adopt)(struct muster__sink *sink, int fd);
-	/* Below its own max_connections. */
-	bool (*has_room)(const struct muster__sink *sink);
+	/* Below its own max_connections, or at it and dropping what is more. */
+	bool (*takes)(const struct muster__sink *sink);
 	/* Below the limits that go beyond this server: at them a source waits instead of dropping. */
 	bool (*may_accept)(const struct muster__sink *sink);
 };

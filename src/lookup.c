@@ -100,10 +100,10 @@ static struct muster__lookup *lookup_new(struct muster_loop *loop, muster__looke
 	return lookup;
 }
 
-int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, muster__looked_up done,
-			 void *data, struct muster__lookup **out)
+int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, int flags,
+			 muster__looked_up done, void *data, struct muster__lookup **out)
 {
-	struct evutil_addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct evutil_addrinfo hints = { .ai_flags = flags, .ai_socktype = SOCK_STREAM };
 	struct evdns_getaddrinfo_request *request;
 	struct muster__lookup *lookup;
 	char service[8];

@@ -14,7 +14,8 @@ struct muster__lookup;
 typedef void (*muster__looked_up)(int err, const struct muster__sockaddr *addresses, size_t count, void *data);
 
 /* family 0, 4 or 6; resolv.conf and hosts are honoured. 0 and *lookup, which lives until `done` or cancel. -ENOMEM. */
-int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, muster__looked_up done,
+int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, int hints,
+			 muster__looked_up done,
 			 void *data, struct muster__lookup **lookup);
 
 /* There is nothing to look up: `done` with no address at the end of the turn, cancelled like a real one. */

@@ -81,6 +81,12 @@ int muster__output_queue(struct muster__output *output, int fd, const void *byte
 	return -ENOMEM;
 }
 
+void muster__output_unwatch(struct muster__output *output)
+{
+	if (muster__output_is_pending(output))
+		muster__event_del(output->loop, &output->writable);
+}
+
 size_t muster__output_length(const struct muster__output *output)
 {
 	return muster__output_is_pending(output) ? evbuffer_get_length(output->queue) : 0;
@@ -111,6 +117,14 @@ int muster__output_send(struct muster__output *output, int fd)
 	while (err == 0 && muster__output_length(output) > 0)
 		err = send_some(output->queue, fd);
 	return err;
+}
+
+void muster__output_move(struct muster__output *output, struct evbuffer *to)
+{
+	if (!muster__output_is_pending(output))
+		return;
+	evbuffer_add_buffer(to, output->queue);
+	muster__output_drop(output);
 }
 
 void muster__output_drop(struct muster__output *output)

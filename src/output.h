@@ -4,6 +4,7 @@
 
 #include <muster/socket.h>
 
+struct evbuffer;
 struct muster_loop;
 struct muster__output;
 
@@ -28,8 +29,14 @@ bool muster__output_is_pending(const struct muster__output *output);
 /* The descriptor that the queue waited for is there. -ENOMEM. */
 int muster__output_watch(struct muster__output *output, int fd);
 
+/* Leave the queue alone until it is watched or sent again. */
+void muster__output_unwatch(struct muster__output *output);
+
 /* Send until the queue is empty (0), the descriptor is full (-EAGAIN), or the connection fails. */
 int muster__output_send(struct muster__output *output, int fd);
+
+/* What is queued moves to another buffer. */
+void muster__output_move(struct muster__output *output, struct evbuffer *to);
 
 /* No queue, no watch, and no on_drain for it. */
 void muster__output_drop(struct muster__output *output);

@@ -16,8 +16,16 @@
 #include "src/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Somebody who wants to know how many connections there are. */
+struct count_question {
+	STAILQ_ENTRY(count_question) next;
+	void (*done)(struct muster_server *server, int err, unsigned count, void *data);
+	void *data;
+};
 
 struct muster_server {
 	struct muster__object object;
@@ -27,6 +35,7 @@ struct muster_server {
 	struct muster_server_options options;
 	struct muster__source *source; /* not NULL from listen to close */
 	unsigned connections;
+	STAILQ_HEAD(, count_question) questions;
 	bool ready;         /* the source is bound */
 	bool listening_due; /* on_listening has not been delivered yet */
 	bool error_due;
@@ -53,6 +62,8 @@ static void emit_error(struct muster_server *server, const struct muster_error *
 	muster__log(MUSTER_LOG_WARN, "server: %s", text);
 }
 
+static void answer_counts(struct muster_server *server);
+
 static void server_turn(struct muster__object *object)
 {
 	struct muster_server *server = server_of(object);
@@ -67,6 +78,7 @@ static void server_turn(struct muster__object *object)
 		server->listening_due = false;
 		EMIT(server, on_listening, server);
 	}
+	answer_counts(server);
 	if (object->life == MUSTER__CLOSING && server->connections == 0) {
 		muster__object_ending(object);
 		EMIT(server, on_close, server);
@@ -97,6 +109,7 @@ static void server_abandon(struct muster__object *object)
 
 static void server_free(struct muster__object *object)
 {
+	answer_counts(server_of(object));
 	muster__listeners_clear(&server_of(object)->on);
 	free(server_of(object));
 }
@@ -161,6 +174,11 @@ static bool server_has_room(const struct muster__sink *sink)
 	return server->options.max_connections == 0 || server->connections < server->options.max_connections;
 }
 
+static bool server_takes(const struct muster__sink *sink)
+{
+	return server_has_room(sink) || server_of_sink(sink)->options.drop_max_connection;
+}
+
 static bool server_may_accept(const struct muster__sink *sink)
 {
 	const struct muster__count_ops *count = sink->loop->count_ops;
@@ -191,7 +209,7 @@ static void server_adopt(struct muster__sink *sink, int fd)
 }
 
 static const struct muster__sink_ops sink_ops = {
-	server_ready, server_failed, server_accept_failed, server_adopt, server_has_room, server_may_accept,
+	server_ready, server_failed, server_accept_failed, server_adopt, server_takes, server_may_accept,
 };
 
 /* One of its sockets has been destroyed. */
@@ -225,6 +243,7 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
 	server->owner.gone = connection_gone;
+	STAILQ_INIT(&server->questions);
 	muster__object_init(&server->object, loop, &server_class);
 	return server;
 }
@@ -293,7 +312,7 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 		err = check_options(&mine);
 	if (err < 0)
 		return err;
-	ops = mine.exclusive || loop->listen_ops == NULL ? &muster__listen_direct : loop->listen_ops;
+	ops = mine.exclusive || mine.reuse_port || loop->listen_ops == NULL ? &muster__listen_direct : loop->listen_ops;
 	begin(server);
 	return begun(server, before, ops->listen(&server->sink, &mine, &server->source, loop->ops_data));
 }
@@ -323,6 +342,16 @@ int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)
 	begin(server);
 	server_failed(&server->sink, &error);
 	return 0;
+}
+
+int muster_server_listen_server(struct muster_server *server, const struct muster_server *other, int backlog)
+{
+	int fd = muster_server_fd(other), err = may_listen(server), copy;
+
+	if (err < 0 || fd < 0)
+		return err < 0 ? err : MUSTER_ENOTRUNNING;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : muster_server_listen_fd(server, copy, backlog);
 }
 
 int muster_server_close(struct muster_server *server)
@@ -370,9 +399,39 @@ int muster_server_fd(const struct muster_server *server)
 	return server->source != NULL ? server->source->ops->fd(server->source) : -1;
 }
 
-unsigned muster_server_connections(const struct muster_server *server)
+int muster_server_connections(const struct muster_server *server)
 {
-	return server->connections;
+	return (int)server->connections;
+}
+
+static void answer_counts(struct muster_server *server)
+{
+	struct count_question *question;
+
+	while ((question = STAILQ_FIRST(&server->questions)) != NULL) {
+		STAILQ_REMOVE_HEAD(&server->questions, next);
+		if (!server->object.loop->freeing)
+			question->done(server, 0, server->connections, question->data);
+		free(question);
+	}
+}
+
+int muster_server_get_connections(struct muster_server *server,
+				  void (*done)(struct muster_server *server, int err, unsigned count, void *data),
+				  void *data)
+{
+	struct count_question *question;
+
+	if (server->object.loop->freeing)
+		return MUSTER_ECLOSED;
+	question = malloc(sizeof *question);
+	if (question == NULL)
+		return -ENOMEM;
+	question->done = done;
+	question->data = data;
+	STAILQ_INSERT_TAIL(&server->questions, question, next);
+	muster__object_wake(&server->object);
+	return 0;
 }
 
 void muster_server_set_max_connections(struct muster_server *server, unsigned max)

@@ -52,9 +52,15 @@ static void emit_close(struct muster_socket *socket)
 	MUSTER__SOCKET_EMIT(socket, on_close, socket, had_error);
 }
 
+static void reset_now(struct muster_socket *socket);
+
 static void emit_connected(struct muster_socket *socket)
 {
 	socket->connected_due = false;
+	if (socket->reset_due && muster__tune_is_tcp(socket->fd)) {
+		reset_now(socket);
+		return;
+	}
 	MUSTER__SOCKET_EMIT(socket, on_connect, socket);
 	/* Destroyed by a handler it has no descriptor, even if it was sent on its way again. */
 	if (socket->fd >= 0)
@@ -107,7 +113,9 @@ static void socket_free(struct muster__object *object)
 {
 	struct muster_socket *socket = socket_of(object);
 
+	muster__socket_free_bufferevent(socket);
 	muster__output_free(socket->output);
+	muster__connect_free(socket->connect);
 	muster__idle_free(socket->idle);
 	free(socket->error);
 	muster__listeners_clear(&socket->on);
@@ -237,6 +245,8 @@ static void apply_wishes(const struct muster_socket *socket)
 		muster__tune_no_delay(socket->fd, true);
 	if (socket->keep_alive)
 		muster__tune_keep_alive(socket->fd, true, socket->keep_alive_delay_ms);
+	if (socket->type_of_service != 0)
+		muster__tune_type_of_service(socket->fd, socket->type_of_service - 1u);
 }
 
 struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
@@ -276,11 +286,35 @@ static void on_lookup(void *owner, int err, const struct muster_address *address
 	MUSTER__SOCKET_EMIT(socket, on_lookup, socket, err, address, host);
 }
 
+static void on_attempt(void *owner, enum muster__attempt what, const struct muster_address *address, int err)
+{
+	struct muster_socket *socket = owner;
+
+	if (what == MUSTER__ATTEMPT_BEGINS)
+		MUSTER__SOCKET_EMIT(socket, on_attempt, socket, address);
+	else if (what == MUSTER__ATTEMPT_FAILED)
+		MUSTER__SOCKET_EMIT(socket, on_attempt_failed, socket, address, err);
+	else
+		MUSTER__SOCKET_EMIT(socket, on_attempt_timeout, socket, address);
+}
+
+/* Where only one address was tried there is nothing to remember. */
+static void forget_way(struct muster_socket *socket)
+{
+	const struct muster_error *attempts;
+
+	if (muster__connect_attempts(socket->connect, &attempts) > 0)
+		return;
+	muster__connect_free(socket->connect);
+	socket->connect = NULL;
+}
+
 static void on_made(void *owner, int fd)
 {
 	struct muster_socket *socket = owner;
 
-	socket->connect = NULL;
+	forget_way(socket);
+	socket->connecting = false;
 	socket->fd = fd;
 	apply_wishes(socket);
 	muster__idle_touch(socket->idle);
@@ -292,17 +326,17 @@ static void on_failed(void *owner, const struct muster_error *error)
 {
 	struct muster_socket *socket = owner;
 
-	socket->connect = NULL;
+	forget_way(socket);
 	muster__socket_fail_with(socket, error);
 }
 
-static const struct muster__connect_ops connect_ops = { on_lookup, on_made, on_failed };
+static const struct muster__connect_ops connect_ops = { on_lookup, on_attempt, on_made, on_failed };
 
 static int may_connect(const struct muster_socket *socket)
 {
 	if (socket->object.loop->freeing)
 		return MUSTER_ECLOSED;
-	if (socket->connect != NULL)
+	if (socket->connecting)
 		return -EALREADY;
 	return socket->object.life == MUSTER__OPEN ? -EISCONN : 0;
 }
@@ -310,15 +344,19 @@ static int may_connect(const struct muster_socket *socket)
 int muster_socket_connect_sized(struct muster_socket *socket, const struct muster_connect_options *options, size_t size)
 {
 	struct muster_connect_options mine;
+	struct muster__connect *way;
 	int err = muster__sized_copy(&mine, sizeof mine, options, size);
 
 	if (err == 0)
 		err = may_connect(socket);
 	if (err == 0)
-		err = muster__connect_start(socket->object.loop, &mine, &connect_ops, socket, &socket->connect);
+		err = muster__connect_start(socket->object.loop, &mine, &connect_ops, socket, &way);
 	if (err < 0)
 		return err;
+	muster__connect_free(socket->connect);
+	socket->connect = way;
 	muster__socket_begin(socket);
+	socket->connecting = true;
 	return mine.timeout_ms != 0 ? muster_socket_set_timeout(socket, mine.timeout_ms) : 0;
 }
 
@@ -400,6 +438,27 @@ void muster_socket_destroy_soon(struct muster_socket *socket)
 		muster_socket_destroy(socket, 0);
 	else if (socket->object.life == MUSTER__FRESH)
 		muster_socket_destroy(socket, 0);
+}
+
+static void reset_now(struct muster_socket *socket)
+{
+	muster__tune_reset_on_close(socket->fd);
+	muster_socket_destroy(socket, 0);
+}
+
+int muster_socket_reset(struct muster_socket *socket)
+{
+	if (socket->destroyed)
+		return 0;
+	if (socket->fd >= 0 && !muster__tune_is_tcp(socket->fd))
+		return MUSTER_EHANDLETYPE;
+	if (socket->connecting)
+		socket->reset_due = true;
+	else if (socket->fd < 0)
+		muster_socket_destroy(socket, MUSTER_ECLOSED);
+	else
+		reset_now(socket);
+	return 0;
 }
 
 int muster_socket_take_fd(struct muster_socket *socket)

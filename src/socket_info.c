@@ -1,5 +1,7 @@
 /* What can be asked of a socket without changing it, and the wishes it keeps for its connection. */
 #include "src/address.h"
+#include "src/connect.h"
+#include "src/idle.h"
 #include "src/output.h"
 #include "src/socket_state.h"
 #include "src/tune.h"
@@ -17,6 +19,26 @@ int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned
 	socket->keep_alive = on;
 	socket->keep_alive_delay_ms = delay_ms;
 	return socket->fd < 0 ? 0 : muster__tune_keep_alive(socket->fd, on, delay_ms);
+}
+
+int muster_socket_set_type_of_service(struct muster_socket *socket, unsigned value)
+{
+	if (value > 255)
+		return -EINVAL;
+	socket->type_of_service = (unsigned short)(value + 1);
+	return socket->fd < 0 ? 0 : muster__tune_type_of_service(socket->fd, value);
+}
+
+int muster_socket_type_of_service(const struct muster_socket *socket)
+{
+	if (socket->fd >= 0)
+		return muster__tune_get_type_of_service(socket->fd);
+	return socket->type_of_service != 0 ? socket->type_of_service - 1 : 0;
+}
+
+unsigned muster_socket_timeout(const struct muster_socket *socket)
+{
+	return muster__idle_ms(socket->idle);
 }
 
 int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out)
@@ -41,7 +63,7 @@ uint64_t muster_socket_bytes_written(const struct muster_socket *socket)
 
 size_t muster_socket_buffered(const struct muster_socket *socket)
 {
-	return muster__output_length(socket->output);
+	return muster__socket_unsent(socket);
 }
 
 size_t muster_socket_high_water_mark(const struct muster_socket *socket)
@@ -62,7 +84,7 @@ enum muster_ready_state muster_socket_ready_state(const struct muster_socket *so
 
 bool muster_socket_is_connecting(const struct muster_socket *socket)
 {
-	return socket->connect != NULL || socket->connected_due;
+	return socket->connecting || socket->connected_due;
 }
 
 bool muster_socket_is_pending(const struct muster_socket *socket)
@@ -88,4 +110,9 @@ bool muster_socket_is_paused(const struct muster_socket *socket)
 struct muster_loop *muster_socket_loop(const struct muster_socket *socket)
 {
 	return socket->object.loop;
+}
+
+size_t muster_socket_attempts(const struct muster_socket *socket, const struct muster_error **attempts)
+{
+	return muster__connect_attempts(socket->connect, attempts);
 }

@@ -11,18 +11,44 @@
 #include "src/output.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+size_t muster__socket_unsent(const struct muster_socket *socket)
+{
+	if (socket->bufferevent != NULL)
+		return evbuffer_get_length(bufferevent_get_output(socket->bufferevent));
+	return muster__output_length(socket->output);
+}
+
+/* Borrowed by the user until on_close has returned; without a descriptor it does nothing. */
+static void disarm_bufferevent(struct muster_socket *socket)
+{
+	if (socket->bufferevent == NULL)
+		return;
+	bufferevent_disable(socket->bufferevent, EV_READ | EV_WRITE);
+	bufferevent_setfd(socket->bufferevent, -1);
+}
+
+void muster__socket_free_bufferevent(struct muster_socket *socket)
+{
+	if (socket->bufferevent != NULL)
+		bufferevent_free(socket->bufferevent);
+	socket->bufferevent = NULL;
+}
 
 void muster__socket_let_go(struct muster_socket *socket)
 {
 	struct muster__owner *owner = socket->owner;
 
 	socket->connected_due = socket->finish_due = false;
-	muster__connect_cancel(socket->connect);
-	socket->connect = NULL;
-	socket->bytes_written -= muster__output_length(socket->output);
+	socket->connecting = false;
+	muster__connect_stop(socket->connect);
+	socket->bytes_written -= muster__socket_unsent(socket);
+	disarm_bufferevent(socket);
 	muster__output_drop(socket->output);
 	if (muster__output_fail(socket->output, MUSTER_EDESTROYED))
 		muster__object_wake(&socket->object);
@@ -39,11 +65,13 @@ void muster__socket_let_go(struct muster_socket *socket)
 /* A new life: both sides are there, unless the user said otherwise, and nothing of an earlier connection is left. */
 void muster__socket_begin(struct muster_socket *socket)
 {
+	muster__socket_free_bufferevent(socket);
 	socket->bytes_read = socket->bytes_written = 0;
 	socket->readable = !socket->no_read;
 	socket->ended = socket->finished = socket->no_write;
 	socket->finish_due = socket->connected_due = false;
-	socket->destroyed = socket->destroy_soon = socket->had_error = false;
+	socket->destroyed = socket->destroy_soon = socket->reset_due = socket->had_error = false;
+	socket->corked = 0;
 	free(socket->error);
 	socket->error = NULL;
 	muster__object_open(&socket->object);
@@ -75,13 +103,14 @@ static void on_hangup(evutil_socket_t fd, short what, void *data)
 static bool wants_input(const struct muster_socket *socket)
 {
 	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->readable &&
-	       socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
+	       socket->bufferevent == NULL && socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
 }
 
 /* Nothing is read. Queued output is watched by its own event, and a failure will show there. */
 static bool wants_hangup(const struct muster_socket *socket)
 {
-	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && !muster__output_is_pending(socket->output);
+	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->bufferevent == NULL &&
+	       !muster__output_is_pending(socket->output);
 }
 
 static const struct muster__socket_class *class_of(const struct muster_socket *socket)

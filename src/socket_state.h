@@ -9,7 +9,9 @@
 #include <event2/event_struct.h>
 #include <muster/socket.h>
 
+struct bufferevent;
 struct muster__connect;
+struct muster__decoder;
 struct muster__idle;
 struct muster__output;
 
@@ -36,14 +38,18 @@ struct muster_socket {
 	struct event read;
 	struct muster__owner *owner;      /* until it is destroyed */
 	struct muster__output *output;    /* while something is queued or a completion is due */
-	struct muster__connect *connect;  /* while connecting */
+	struct muster__connect *connect;  /* while connecting, and as long as what was tried may be asked for */
 	struct muster__idle *idle;        /* once a time-out was set */
+	struct muster__decoder *decoder;  /* once an encoding was set */
+	struct bufferevent *bufferevent;  /* the user's, who does all input and output */
 	struct muster_error *error;       /* on_error is due with it */
 	uint64_t bytes_read, bytes_written;
 	size_t high_water_mark;
 	int fd; /* -1 before and after the connection */
 	unsigned row;
 	unsigned keep_alive_delay_ms;
+	unsigned short type_of_service; /* plus one; 0: not set */
+	unsigned short corked;          /* so many times */
 	unsigned char paused; /* reason bits */
 	unsigned char watch;  /* enum muster__watch */
 	bool allow_half_open : 1;
@@ -53,9 +59,11 @@ struct muster_socket {
 	bool ended : 1;      /* end was called */
 	bool finished : 1;   /* ... and all is sent */
 	bool finish_due : 1; /* on_finish has not been delivered */
+	bool connecting : 1;
 	bool connected_due : 1;
 	bool destroyed : 1;
 	bool destroy_soon : 1;
+	bool reset_due : 1; /* once it is connected */
 	bool had_error : 1;
 	bool no_delay : 1; /* wishes for the connection to come */
 	bool keep_alive : 1;
@@ -66,6 +74,9 @@ struct muster_socket {
 
 /* A connection, or the way to one, begins: the state of an earlier one is gone, the socket is open. */
 void muster__socket_begin(struct muster_socket *socket);
+
+/* Bytes that have been written and not sent, wherever they wait. */
+size_t muster__socket_unsent(const struct muster_socket *socket);
 
 /* Watch for what the state asks for: input, a hang-up, nothing. The second is for the end of a turn. */
 void muster__socket_watch(struct muster_socket *socket);
@@ -81,6 +92,9 @@ void muster__socket_fail(struct muster_socket *socket, int err, const char *call
 
 /* All that was written is sent, and end was called: FIN, on_finish, and the end if the peer has ended too. */
 void muster__socket_finish(struct muster_socket *socket);
+
+/* on_close has returned, or another connection begins. */
+void muster__socket_free_bufferevent(struct muster_socket *socket);
 
 /* Close the descriptor and all that hangs on it. What is still to be told is told by the turn. */
 void muster__socket_let_go(struct muster_socket *socket);

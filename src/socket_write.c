@@ -8,6 +8,7 @@
 #include "src/output.h"
 
 #include <errno.h>
+#include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -24,7 +25,7 @@ static void tidy(struct muster_socket *socket)
 static void settle(struct muster_socket *socket)
 {
 	if (!muster_socket_is_connecting(socket) &&
-	    muster__output_settle(socket->output, socket->bytes_written - muster__output_length(socket->output)))
+	    muster__output_settle(socket->output, socket->bytes_written - muster__socket_unsent(socket)))
 		muster__object_wake(&socket->object);
 }
 
@@ -76,7 +77,7 @@ static int queue_bytes(struct muster_socket *socket, const void *bytes, size_t l
 		return -ENOMEM;
 	/* Pending output replaces the watch for a hang-up: libevent merges an edge and a level on one descriptor to an edge. */
 	muster__socket_ignore_hangup(socket);
-	if (muster__output_queue(output, socket->fd, bytes, length) < 0) {
+	if (muster__output_queue(output, socket->corked > 0 ? -1 : socket->fd, bytes, length) < 0) {
 		muster__socket_watch(socket);
 		tidy(socket);
 		return -ENOMEM;
@@ -97,7 +98,8 @@ static int may_write(const struct muster_socket *socket)
 
 static bool must_queue(const struct muster_socket *socket)
 {
-	return socket->connect != NULL || socket->connected_due || muster__output_is_pending(socket->output);
+	return socket->connecting || socket->connected_due || socket->corked > 0 ||
+	       muster__output_is_pending(socket->output) || muster__socket_unsent(socket) > 0;
 }
 
 /* How much the kernel took; a failure of the connection is reported by events and takes everything. */
@@ -116,12 +118,20 @@ static size_t send_now(struct muster_socket *socket, const void *bytes, size_t l
 	return length;
 }
 
+/* The bufferevent counts what is added to it, and sends it when it likes. */
+static int write_through(struct muster_socket *socket, const void *bytes, size_t length)
+{
+	return bufferevent_write(socket->bufferevent, bytes, length) < 0 ? -ENOMEM : 0;
+}
+
 static int write_bytes(struct muster_socket *socket, const void *bytes, size_t length)
 {
 	size_t sent;
 	int err = 0;
 
 	muster__idle_touch(socket->idle);
+	if (socket->bufferevent != NULL)
+		return write_through(socket, bytes, length);
 	sent = send_now(socket, bytes, length);
 	if (sent < length)
 		err = queue_bytes(socket, (const char *)bytes + sent, length - sent);
@@ -175,6 +185,33 @@ int muster_socket_write(struct muster_socket *socket, const void *bytes, size_t 
 	return muster_socket_write_then(socket, bytes, length, NULL, NULL);
 }
 
+/* Uncorked, all the way: sent at once. What follows from that, on_drain or the end, comes when the descriptor is writable. */
+static void let_out(struct muster_socket *socket)
+{
+	int err;
+
+	socket->corked = 0;
+	if (socket->fd < 0 || socket->connected_due || !muster__output_is_pending(socket->output))
+		return;
+	err = muster__output_send(socket->output, socket->fd);
+	if (err == 0 || err == -EAGAIN)
+		err = muster__output_watch(socket->output, socket->fd);
+	if (err < 0)
+		muster__socket_fail(socket, err, "write");
+}
+
+void muster_socket_cork(struct muster_socket *socket)
+{
+	if (socket->corked++ == 0)
+		muster__output_unwatch(socket->output);
+}
+
+void muster_socket_uncork(struct muster_socket *socket)
+{
+	if (socket->corked > 0 && --socket->corked == 0)
+		let_out(socket);
+}
+
 int muster_socket_end_then(struct muster_socket *socket, const void *bytes, size_t length, muster_written done,
 			   void *data)
 {
@@ -185,6 +222,7 @@ int muster_socket_end_then(struct muster_socket *socket, const void *bytes, size
 	if (err < 0 || socket->destroyed)
 		return err;
 	socket->ended = true;
+	let_out(socket);
 	if (!must_queue(socket))
 		muster__socket_finish(socket);
 	return 0;
@@ -217,6 +255,13 @@ void muster__socket_start_writing(struct muster_socket *socket)
 		if (socket->ended && !socket->finished)
 			muster__socket_finish(socket);
 	}
+}
+
+void muster__socket_sent(struct muster_socket *socket)
+{
+	settle(socket);
+	if (muster__socket_unsent(socket) == 0 && socket->ended && !socket->finished && !socket->destroyed)
+		muster__socket_finish(socket);
 }
 
 void muster__socket_complete(struct muster_socket *socket)

@@ -293,7 +293,7 @@ static int far_listen(struct muster__sink *sink, const struct muster_listen_opti
 	if (far == NULL)
 		return -ENOMEM;
 	if (far->query.family != -1 && far->address != NULL && !muster_is_ip(far->address)) {
-		err = muster__lookup_start(self->peer.object.loop, far->address, options->port, 0, on_looked_up, far,
+		err = muster__lookup_start(self->peer.object.loop, far->address, options->port, 0, 0, on_looked_up, far,
 					   &far->lookup);
 		if (err < 0) {
 			free_far(far);
@@ -420,7 +420,7 @@ static struct muster__far *far_by_key(struct muster__self *self, const char *key
 void muster__far_newconn(struct muster__self *self, const struct muster__line *line, int *fd)
 {
 	struct muster__far *far = line->key != NULL ? far_by_key(self, line->key, line->key_length) : NULL;
-	bool adopt = far != NULL && *fd >= 0 && far->sink->ops->has_room(far->sink);
+	bool adopt = far != NULL && *fd >= 0 && far->sink->ops->takes(far->sink);
 	int taken = *fd;
 
 	self->received++;

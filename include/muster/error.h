@@ -23,7 +23,9 @@ extern "C" {
 	XX(CHANNEL, -4102, "the channel is closed")                           \
 	XX(HANDLETYPE, -4103, "a handle of this type cannot be passed")       \
 	XX(NOTFOUND, -4104, "host name not found")                            \
-	XX(AIAGAIN, -4105, "the name server did not answer, try again later")
+	XX(AIAGAIN, -4105, "the name server did not answer, try again later") \
+	XX(BLOCKED, -4106, "the address is blocked")                          \
+	XX(ADDRESS, -4107, "a lookup answered with what is no IP address")
 
 enum muster_error_code {
 #define XX(name, number, text) MUSTER_E##name = (number),

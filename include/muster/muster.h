@@ -5,6 +5,7 @@
 #include <muster/address.h>
 #include <muster/channel.h>
 #include <muster/cluster.h>
+#include <muster/encoding.h>
 #include <muster/error.h>
 #include <muster/log.h>
 #include <muster/loop.h>

@@ -26,6 +26,7 @@ struct muster_server_options {
 	unsigned keep_alive_delay_ms;   /* idle time before the first probe; 0 leaves the system's */
 	size_t high_water_mark;         /* of accepted sockets; 0 is 64 KiB */
 	unsigned max_connections;       /* 0 is no limit */
+	bool drop_max_connection;       /* in a worker: over the limit drop, instead of leaving it to another worker */
 };
 
 struct muster_listen_options {
@@ -37,6 +38,7 @@ struct muster_listen_options {
 	bool ipv6_only;         /* "::" takes IPv6 alone */
 	bool readable_all;      /* a UNIX path that everybody may read ... */
 	bool writable_all;      /* ... and connect to */
+	bool reuse_port;        /* SO_REUSEPORT: bind here, beside others that do so too */
 	enum muster_policy policy; /* in a worker: how its primary spreads the connections; 0 is the cluster's own */
 };
 
@@ -103,6 +105,13 @@ static inline int muster_server_listen(struct muster_server *server, const struc
 MUSTER_API int muster_server_listen_fd(struct muster_server *server, int fd, int backlog);
 
 /*
+ * Listen where another server does, on a duplicate of its socket: server.listen(handle). MUSTER_ENOTRUNNING if the other has
+ * no socket here, else as muster_server_listen_fd.
+ */
+MUSTER_API int muster_server_listen_server(struct muster_server *server, const struct muster_server *other,
+					   int backlog);
+
+/*
  * Stop listening; connections go on. on_close comes when the last has gone. A path this server made is unlinked.
  * MUSTER_ENOTRUNNING if it does not listen; the server stays then, and can listen.
  */
@@ -118,8 +127,14 @@ MUSTER_API bool muster_server_is_listening(const struct muster_server *server);
 /* The listening descriptor (borrowed), or -1: a worker served by hand-over has none. */
 MUSTER_API int muster_server_fd(const struct muster_server *server);
 
-/* The connections of this server that are open in this process. */
-MUSTER_API unsigned muster_server_connections(const struct muster_server *server);
+/* The connections of this server that are open in this process: the deprecated server.connections. */
+MUSTER_API int muster_server_connections(const struct muster_server *server);
+
+/* Count them; the answer comes by `done`, never before this returns: server.getConnections. -ENOMEM, MUSTER_ECLOSED. */
+MUSTER_API int muster_server_get_connections(struct muster_server *server,
+					     void (*done)(struct muster_server *server, int err, unsigned count,
+							  void *data),
+					     void *data);
 MUSTER_API void muster_server_set_max_connections(struct muster_server *server, unsigned max);
 
 /* Whether the server alone keeps its loop running; it does unless unref'd. */

@@ -3,6 +3,7 @@
 #define MUSTER_SOCKET_H
 
 #include <muster/address.h>
+#include <muster/encoding.h>
 #include <muster/error.h>
 #include <muster/export.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 extern "C" {
 #endif
 
+struct bufferevent;
 struct muster_loop;
 struct muster_socket;
 
@@ -24,12 +26,35 @@ struct muster_socket_options {
 	size_t high_water_mark; /* queued bytes from which muster_socket_needs_drain is true; 0 is 64 KiB */
 };
 
+/* The answer that a lookup function owes. */
+struct muster_lookup;
+
+/*
+ * A lookup function of the user's: dns.lookup. `host` is borrowed until it returns, family and hints are those of the
+ * options. It answers `reply` once, now or later, with muster_lookup_answer; or returns a negative code and does not.
+ */
+typedef int (*muster_lookup_function)(const char *host, int family, int hints, struct muster_lookup *reply, void *data);
+
+/*
+ * Answer: addresses (their ports do not matter) or a negative `err`. `reply` is gone afterwards. Somebody may have cancelled
+ * the connection meanwhile; answering is right all the same. Text that is no address arrives as MUSTER_EADDRESS.
+ */
+MUSTER_API void muster_lookup_answer(struct muster_lookup *reply, int err, const struct muster_address *addresses,
+				     size_t count);
+
 struct muster_connect_options {
 	const char *host;     /* an address or a name; NULL is "localhost" */
 	unsigned port;        /* wins over `path` when not zero */
 	const char *path;     /* a UNIX path; an abstract name is written with a leading '@' */
 	int family;           /* 4 or 6 restricts what a name may resolve to; 0 is both */
 	unsigned timeout_ms;  /* as muster_socket_set_timeout, set before connecting */
+	const char *local_address;     /* an IP address to connect from; NULL is any */
+	unsigned local_port;           /* a port to connect from; 0 is any */
+	int hints;                     /* AI_ADDRCONFIG, AI_V4MAPPED, AI_ALL of <netdb.h>: how a name is looked up */
+	muster_lookup_function lookup; /* looks names up instead of DNS ... */
+	void *lookup_data;             /* ... and gets this */
+	bool no_auto_select;           /* try the first address of a name only, instead of one after the other */
+	unsigned attempt_timeout_ms;   /* ... each but the last for so long; 0 is 250, at least 10 */
 };
 
 enum muster_ready_state {
@@ -41,7 +66,7 @@ enum muster_ready_state {
 };
 
 struct muster_socket_handlers {
-	/* A host name was resolved, once for each address; err negative and address NULL if it was not. */
+	/* A host name was looked up, once for each address; err negative and address NULL if that failed. */
 	void (*on_lookup)(struct muster_socket *socket, int err, const struct muster_address *address,
 			  const char *host, void *data);
 	void (*on_connect)(struct muster_socket *socket, void *data);
@@ -60,6 +85,11 @@ struct muster_socket_handlers {
 	void (*on_error)(struct muster_socket *socket, const struct muster_error *error, void *data);
 	/* The last event. The socket is freed when this returns, unless it connects again. */
 	void (*on_close)(struct muster_socket *socket, bool had_error, void *data);
+	/* An address is about to be tried; it failed; it took longer than attempt_timeout_ms. */
+	void (*on_attempt)(struct muster_socket *socket, const struct muster_address *address, void *data);
+	void (*on_attempt_failed)(struct muster_socket *socket, const struct muster_address *address, int err,
+				  void *data);
+	void (*on_attempt_timeout)(struct muster_socket *socket, const struct muster_address *address, void *data);
 };
 
 /* A write has been taken by the kernel (err 0), or never will be. */
@@ -85,7 +115,7 @@ MUSTER_API int muster_socket_off_sized(struct muster_socket *socket, const struc
 
 /*
  * Connect: the outcome arrives as on_connect or on_error, never before this returns.
- * -EINVAL (neither port nor path, port above 65535), -ENAMETOOLONG (path), -EISCONN, -EALREADY, MUSTER_ECLOSED, -ENOMEM.
+ * -EINVAL (neither port nor path, a port above 65535, a local address that is none, other hints), -ENAMETOOLONG (path), -EISCONN, -EALREADY, MUSTER_ECLOSED, -ENOMEM.
  */
 MUSTER_API int muster_socket_connect_sized(struct muster_socket *socket, const struct muster_connect_options *options,
 					   size_t size);
@@ -95,6 +125,12 @@ MUSTER_API struct muster_socket *muster_connect_sized(struct muster_loop *loop,
 						      const struct muster_connect_options *options, size_t size,
 						      const struct muster_socket_handlers *handlers,
 						      size_t handlers_size, void *data);
+
+/*
+ * What became of the addresses that were tried, in their order, when there was more than one: Node's AggregateError and
+ * autoSelectFamilyAttemptedAddresses. Borrowed until the socket closes or connects again. 0 and NULL if there was only one.
+ */
+MUSTER_API size_t muster_socket_attempts(const struct muster_socket *socket, const struct muster_error **attempts);
 
 static inline struct muster_socket *muster_socket_new(struct muster_loop *loop,
 						      const struct muster_socket_options *options)
@@ -151,6 +187,24 @@ MUSTER_API int muster_socket_end_with(struct muster_socket *socket, const void *
 MUSTER_API int muster_socket_end_then(struct muster_socket *socket, const void *bytes, size_t length,
 				      muster_written done, void *data);
 
+/*
+ * From here on on_data gets text, in UTF-8: what the peer sends, decoded, never with a split character in it (HEX and the
+ * BASE64s: never a split group). MUSTER_ENCODING_BYTES takes that back, and what was held back is lost. -EINVAL, -ENOMEM.
+ */
+MUSTER_API int muster_socket_set_encoding(struct muster_socket *socket, enum muster_encoding encoding);
+
+/* Send text (UTF-8) in an encoding: HEX and the BASE64s send the bytes that the text stands for. Errors as for write. */
+MUSTER_API int muster_socket_write_encoded(struct muster_socket *socket, const char *text, size_t length,
+					   enum muster_encoding encoding);
+MUSTER_API int muster_socket_write_encoded_then(struct muster_socket *socket, const char *text, size_t length,
+						enum muster_encoding encoding, muster_written done, void *data);
+
+/*
+ * Hold back what is written, so that several writes leave in one; uncork as often as corked, or end, lets it go.
+ */
+MUSTER_API void muster_socket_cork(struct muster_socket *socket);
+MUSTER_API void muster_socket_uncork(struct muster_socket *socket);
+
 /* Stop and go on reading. What the kernel holds waits. */
 MUSTER_API void muster_socket_pause(struct muster_socket *socket);
 MUSTER_API void muster_socket_resume(struct muster_socket *socket);
@@ -168,12 +222,25 @@ MUSTER_API void muster_socket_destroy(struct muster_socket *socket, int err);
 /* End, and destroy once all that is queued has been sent. */
 MUSTER_API void muster_socket_destroy_soon(struct muster_socket *socket);
 
+/*
+ * Close with a reset: the peer's next read fails with ECONNRESET. A socket that is connecting does so once it is connected;
+ * one that never was closes with MUSTER_ECLOSED in on_error. MUSTER_EHANDLETYPE for a UNIX socket, which knows no resets.
+ */
+MUSTER_API int muster_socket_reset(struct muster_socket *socket);
+
 /* Call on_timeout after `ms` without traffic; 0 is never. It does not keep the loop running. -ENOMEM. */
 MUSTER_API int muster_socket_set_timeout(struct muster_socket *socket, unsigned ms);
+/* What it was set to; 0 is none. */
+MUSTER_API unsigned muster_socket_timeout(const struct muster_socket *socket);
 
 /* Remembered until the socket is connected. Do nothing on UNIX sockets. */
 MUSTER_API int muster_socket_set_no_delay(struct muster_socket *socket, bool on);
 MUSTER_API int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms);
+
+/* The byte of IP_TOS or IPV6_TCLASS, 0 to 255. Remembered until the socket is connected. -EINVAL. */
+MUSTER_API int muster_socket_set_type_of_service(struct muster_socket *socket, unsigned value);
+/* What the kernel says, or what is remembered; negative: -errno. */
+MUSTER_API int muster_socket_type_of_service(const struct muster_socket *socket);
 
 /* -ENOTCONN without a connection. */
 MUSTER_API int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out);
@@ -193,6 +260,15 @@ MUSTER_API bool muster_socket_is_destroyed(const struct muster_socket *socket);
 MUSTER_API int muster_socket_fd(const struct muster_socket *socket);
 /* Give the descriptor to the caller; the object sees on_close and nothing else. -EBUSY while output is queued. */
 MUSTER_API int muster_socket_take_fd(struct muster_socket *socket);
+
+/*
+ * For libevent's users: from here on all input and output of the socket go through this bufferevent, and the caller drives
+ * it, with filters, rate limits or protocol code that exists. It is borrowed until on_close has returned, its descriptor
+ * stays the socket's. on_data, on_end and pauses are over; the socket goes on counting bytes, timing out, and closing:
+ * muster_socket_write, _end and _destroy work, and the caller calls the last when the bufferevent tells an end or an error.
+ * Its writes may raise SIGPIPE, as all of libevent's: ignore that. NULL with errno set: ENOTCONN, ENOMEM.
+ */
+MUSTER_API struct bufferevent *muster_socket_bufferevent(struct muster_socket *socket);
 
 /* Whether the socket alone keeps its loop running; it does unless unref'd. */
 MUSTER_API void muster_socket_ref(struct muster_socket *socket);
