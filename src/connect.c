@@ -7,6 +7,7 @@
 #include "src/connect.h"
 
 #include "src/address.h"
+#include "src/block_list.h"
 #include "src/fd.h"
 #include "src/lookup.h"
 #include "src/loop.h"
@@ -38,6 +39,7 @@ struct muster__connect {
 	bool select;          /* try more than the first address */
 	unsigned attempt_ms, full_tries, local_port;
 	struct muster__sockaddr local; /* length 0: any */
+	struct muster_block_list *block_list;
 	size_t count, at, tried;
 	struct muster__sockaddr addresses[MUSTER__LOOKUP_MAX];
 	struct muster_error attempts[MUSTER__LOOKUP_MAX];
@@ -65,6 +67,8 @@ void muster__connect_free(struct muster__connect *way)
 	if (way == NULL)
 		return;
 	muster__connect_stop(way);
+	muster_block_list_free(way->block_list);
+	way->block_list = NULL;
 	way->unowned = true;
 	if (!way->busy)
 		free(way);
@@ -194,6 +198,8 @@ static int begin(struct muster__connect *way, const char **call)
 	int err;
 
 	*call = "connect";
+	if (muster__block_list_blocks(way->block_list, &address->any))
+		return MUSTER_EBLOCKED;
 	way->fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (way->fd < 0)
 		return -errno;
@@ -316,12 +322,13 @@ int muster__connect_start(struct muster_loop *loop, const struct muster_connect_
 	event_assign(&way->decided, loop->base, -1, EV_PERSIST, on_decided, way);
 	event_assign(&way->timer, loop->base, -1, EV_PERSIST, on_timer, way);
 	way->local_port = options->local_port;
+	way->block_list = muster__block_list_share(options->block_list);
 	err = options->local_address == NULL ? 0 : muster__sockaddr_ip(&way->local, options->local_address,
 								       options->local_port);
 	if (err == 0)
 		err = muster__resolve_start(loop, options, on_resolved, way, &way->resolve);
 	if (err < 0)
-		free(way);
+		muster__connect_free(way);
 	else
 		*out = way;
 	return err;

@@ -6,6 +6,7 @@
 #include "src/server.h"
 
 #include "src/address.h"
+#include "src/block_list.h"
 #include "src/direct.h"
 #include "src/error.h"
 #include "src/fd.h"
@@ -109,6 +110,7 @@ static void server_abandon(struct muster__object *object)
 
 static void server_free(struct muster__object *object)
 {
+	muster_block_list_free(server_of(object)->options.block_list);
 	answer_counts(server_of(object));
 	muster__listeners_clear(&server_of(object)->on);
 	free(server_of(object));
@@ -186,6 +188,13 @@ static bool server_may_accept(const struct muster__sink *sink)
 	return count == NULL || count->has_room(sink->row, sink->loop->ops_data);
 }
 
+static bool is_blocked(const struct muster_block_list *list, int fd)
+{
+	struct muster__sockaddr peer = { .length = sizeof peer.storage };
+
+	return getpeername(fd, &peer.any, &peer.length) == 0 && muster__block_list_blocks(list, &peer.any);
+}
+
 /* The only door: counting, limits, options and on_connection are here, whoever accepted the connection. */
 static void server_adopt(struct muster__sink *sink, int fd)
 {
@@ -193,6 +202,10 @@ static void server_adopt(struct muster__sink *sink, int fd)
 	struct muster_server *server = server_of_sink(sink);
 	struct muster_socket *socket;
 
+	if (server->options.block_list != NULL && is_blocked(server->options.block_list, fd)) {
+		muster__fd_close(&fd);
+		return;
+	}
 	if (!server_has_room(sink)) {
 		drop_connection(server, fd);
 		return;
@@ -243,6 +256,7 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
 	server->owner.gone = connection_gone;
+	muster__block_list_share(server->options.block_list);
 	STAILQ_INIT(&server->questions);
 	muster__object_init(&server->object, loop, &server_class);
 	return server;

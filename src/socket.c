@@ -7,6 +7,7 @@
 #include "src/socket.h"
 
 #include "src/connect.h"
+#include "src/encoding.h"
 #include "src/error.h"
 #include "src/fd.h"
 #include "src/idle.h"
@@ -82,6 +83,8 @@ static void socket_turn(struct muster__object *object)
 {
 	struct muster_socket *socket = socket_of(object);
 
+	muster__decoder_free(socket->spent);
+	socket->spent = NULL;
 	if (socket->connected_due)
 		emit_connected(socket);
 	muster__socket_complete(socket);
@@ -117,6 +120,8 @@ static void socket_free(struct muster__object *object)
 	muster__output_free(socket->output);
 	muster__connect_free(socket->connect);
 	muster__idle_free(socket->idle);
+	muster__decoder_free(socket->decoder);
+	muster__decoder_free(socket->spent);
 	free(socket->error);
 	muster__listeners_clear(&socket->on);
 	free(socket);
@@ -131,10 +136,38 @@ static const struct muster__socket_class socket_class = {
 
 /* ---- input */
 
+/* Through the decoder, if there is one; it may hold everything back. */
+static void emit_data(struct muster_socket *socket, const char *bytes, size_t length)
+{
+	char *text;
+
+	if (socket->decoder == NULL) {
+		MUSTER__SOCKET_EMIT(socket, on_data, socket, bytes, length);
+		return;
+	}
+	if (muster__decode(socket->decoder, bytes, length, &text, &length) < 0)
+		muster__socket_fail(socket, -ENOMEM, "read");
+	else if (length > 0)
+		MUSTER__SOCKET_EMIT(socket, on_data, socket, text, length);
+}
+
+/* What the decoder held back comes before the end. */
+static void emit_rest(struct muster_socket *socket)
+{
+	char *text;
+	size_t length;
+
+	if (socket->decoder != NULL && muster__decode_end(socket->decoder, &text, &length) == 0 && length > 0)
+		MUSTER__SOCKET_EMIT(socket, on_data, socket, text, length);
+}
+
 static void peer_ended(struct muster_socket *socket)
 {
 	socket->readable = false;
 	muster__socket_watch(socket);
+	emit_rest(socket);
+	if (socket->fd < 0)
+		return;
 	MUSTER__SOCKET_EMIT(socket, on_end, socket);
 	/* Destroyed, or on its way to another connection, by the handler. */
 	if (socket->fd < 0)
@@ -166,7 +199,7 @@ static void on_input(evutil_socket_t fd, short what, void *data)
 		peer_ended(socket);
 	} else {
 		socket->bytes_read += (uint64_t)length;
-		MUSTER__SOCKET_EMIT(socket, on_data, socket, buffer, (size_t)length);
+		emit_data(socket, buffer, (size_t)length);
 	}
 }
 
@@ -398,6 +431,22 @@ int muster_socket_off_sized(struct muster_socket *socket, const struct muster_so
 	if (err == 0)
 		muster__socket_watch(socket);
 	return err;
+}
+
+/* The old decoder owns the text that a handler up the stack may be reading: it goes at the end of the turn. */
+int muster_socket_set_encoding(struct muster_socket *socket, enum muster_encoding encoding)
+{
+	struct muster__decoder *decoder = NULL;
+
+	if (encoding != MUSTER_ENCODING_BYTES && (decoder = muster__decoder_new(encoding)) == NULL)
+		return -errno;
+	if (socket->spent == NULL)
+		socket->spent = socket->decoder;
+	else
+		muster__decoder_free(socket->decoder);
+	socket->decoder = decoder;
+	muster__object_wake(&socket->object);
+	return 0;
 }
 
 void muster_socket_pause(struct muster_socket *socket)

@@ -41,6 +41,7 @@ struct muster_socket {
 	struct muster__connect *connect;  /* while connecting, and as long as what was tried may be asked for */
 	struct muster__idle *idle;        /* once a time-out was set */
 	struct muster__decoder *decoder;  /* once an encoding was set */
+	struct muster__decoder *spent;    /* one that was replaced, maybe by the handler of its own text */
 	struct bufferevent *bufferevent;  /* the user's, who does all input and output */
 	struct muster_error *error;       /* on_error is due with it */
 	uint64_t bytes_read, bytes_written;

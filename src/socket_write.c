@@ -4,6 +4,7 @@
  */
 #include "src/socket_write.h"
 
+#include "src/encoding.h"
 #include "src/idle.h"
 #include "src/output.h"
 
@@ -236,6 +237,28 @@ int muster_socket_end(struct muster_socket *socket)
 int muster_socket_end_with(struct muster_socket *socket, const void *bytes, size_t length)
 {
 	return muster_socket_end_then(socket, bytes, length, NULL, NULL);
+}
+
+int muster_socket_write_encoded_then(struct muster_socket *socket, const char *text, size_t length,
+				     enum muster_encoding encoding, muster_written done, void *data)
+{
+	void *bytes;
+	size_t size;
+	int err = may_write(socket);
+
+	if (err == 0)
+		err = muster__encode(encoding, text, length, &bytes, &size);
+	if (err < 0)
+		return err;
+	err = write_then(socket, bytes, size, done, data);
+	free(bytes);
+	return err;
+}
+
+int muster_socket_write_encoded(struct muster_socket *socket, const char *text, size_t length,
+				enum muster_encoding encoding)
+{
+	return muster_socket_write_encoded_then(socket, text, length, encoding, NULL, NULL);
 }
 
 bool muster_socket_needs_drain(const struct muster_socket *socket)

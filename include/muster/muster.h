@@ -3,6 +3,7 @@
 #define MUSTER_MUSTER_H
 
 #include <muster/address.h>
+#include <muster/block_list.h>
 #include <muster/channel.h>
 #include <muster/cluster.h>
 #include <muster/encoding.h>

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+struct muster_block_list;
 struct muster_loop;
 struct muster_server;
 struct muster_socket;
@@ -26,6 +27,7 @@ struct muster_server_options {
 	unsigned keep_alive_delay_ms;   /* idle time before the first probe; 0 leaves the system's */
 	size_t high_water_mark;         /* of accepted sockets; 0 is 64 KiB */
 	unsigned max_connections;       /* 0 is no limit */
+	struct muster_block_list *block_list; /* shared; peers on it are closed as they come, and nothing is told */
 	bool drop_max_connection;       /* in a worker: over the limit drop, instead of leaving it to another worker */
 };
 

@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct bufferevent;
+struct muster_block_list;
 struct muster_loop;
 struct muster_socket;
 
@@ -55,6 +56,7 @@ struct muster_connect_options {
 	void *lookup_data;             /* ... and gets this */
 	bool no_auto_select;           /* try the first address of a name only, instead of one after the other */
 	unsigned attempt_timeout_ms;   /* ... each but the last for so long; 0 is 250, at least 10 */
+	struct muster_block_list *block_list; /* shared; connecting to what is on it fails with MUSTER_EBLOCKED */
 };
 
 enum muster_ready_state {
