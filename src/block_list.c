@@ -1,7 +1,8 @@
 /*
  * All rules are ranges of 16-byte addresses, both ends included: a single address has two equal ends, a subnet has all
- * its free bits cleared in one end and set in the other, and IPv4 lies where IPv6 maps it. So one comparison serves all,
- * and that IPv4 rules match ::ffff:a.b.c.d needs no words. The order of rules cannot be seen: any that matches blocks.
+ * its free bits cleared in one end and set in the other, and IPv4 lies where IPv6 maps it. So one comparison serves
+ * all, and that IPv4 rules match ::ffff:a.b.c.d needs no words. The order of rules cannot be seen: any that matches
+ * blocks.
  */
 #include "src/block_list.h"
 

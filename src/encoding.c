@@ -1,9 +1,9 @@
 /*
  * Text and bytes, with what Node v20 does to either where they do not fit.
  *
- * Reading UTF-8 is one small machine with two users: the decoder, which writes UTF-8 again, and the encoder, which writes
- * UTF-16 or the low bytes of it. Each converter is given room for the worst case beforehand, so that none can fail half
- * way: a decoder that has no memory has taken nothing.
+ * Reading UTF-8 is one small machine with two users: the decoder, which writes UTF-8 again, and the encoder, which
+ * writes UTF-16 or the low bytes of it. Each converter is given room for the worst case beforehand, so that none can
+ * fail half way: a decoder that has no memory has taken nothing.
  */
 #include "src/encoding.h"
 

@@ -150,9 +150,12 @@ void muster__lookup_shutdown(struct muster_loop *loop)
 
 	if (loop->dns == NULL)
 		return;
-	evdns_base_free(loop->dns, 1);
-	loop->dns = NULL;
-	/* The resolver delivers its last answers by deferred events of the base; our memory waits for them. */
+	/*
+	 * The resolver confirms what was cancelled by deferred events of the base, and looks at itself in them: its own
+	 * end comes after.
+	 */
 	while (loop->lookups > 0 && turns-- > 0)
 		event_base_loop(loop->base, EVLOOP_NONBLOCK);
+	evdns_base_free(loop->dns, 0);
+	loop->dns = NULL;
 }

@@ -32,10 +32,10 @@ static struct muster_socket *socket_of(struct muster__object *object)
 
 static void emit_error(struct muster_socket *socket)
 {
-	struct muster_error *error = socket->error;
+	struct muster_error *error = socket->rare->error;
 	char text[256];
 
-	socket->error = NULL;
+	socket->rare->error = NULL;
 	if (MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_error)) {
 		MUSTER__SOCKET_EMIT(socket, on_error, socket, error);
 	} else {
@@ -79,19 +79,26 @@ static void emit_finish(struct muster_socket *socket)
 		muster_socket_destroy(socket, 0);
 }
 
+static void free_spent(struct muster_socket *socket)
+{
+	if (socket->rare->spent == NULL)
+		return;
+	muster__decoder_free(socket->rare->spent);
+	socket->rare->spent = NULL;
+}
+
 static void socket_turn(struct muster__object *object)
 {
 	struct muster_socket *socket = socket_of(object);
 
-	muster__decoder_free(socket->spent);
-	socket->spent = NULL;
+	free_spent(socket);
 	if (socket->connected_due)
 		emit_connected(socket);
 	muster__socket_complete(socket);
 	if (socket->finish_due)
 		emit_finish(socket);
 	muster__socket_settle_watch(socket);
-	if (object->life == MUSTER__CLOSING && socket->error != NULL)
+	if (object->life == MUSTER__CLOSING && socket->rare->error != NULL)
 		emit_error(socket);
 	if (object->life != MUSTER__CLOSING)
 		return;
@@ -118,11 +125,13 @@ static void socket_free(struct muster__object *object)
 
 	muster__socket_free_bufferevent(socket);
 	muster__output_free(socket->output);
-	muster__connect_free(socket->connect);
-	muster__idle_free(socket->idle);
-	muster__decoder_free(socket->decoder);
-	muster__decoder_free(socket->spent);
-	free(socket->error);
+	muster__connect_free(socket->rare->connect);
+	muster__idle_free(socket->rare->idle);
+	muster__decoder_free(socket->rare->decoder);
+	muster__decoder_free(socket->rare->spent);
+	free(socket->rare->error);
+	if (socket->rare != &muster__nothing_rare)
+		free(socket->rare);
 	muster__listeners_clear(&socket->on);
 	free(socket);
 }
@@ -141,11 +150,11 @@ static void emit_data(struct muster_socket *socket, const char *bytes, size_t le
 {
 	char *text;
 
-	if (socket->decoder == NULL) {
+	if (socket->rare->decoder == NULL) {
 		MUSTER__SOCKET_EMIT(socket, on_data, socket, bytes, length);
 		return;
 	}
-	if (muster__decode(socket->decoder, bytes, length, &text, &length) < 0)
+	if (muster__decode(socket->rare->decoder, bytes, length, &text, &length) < 0)
 		muster__socket_fail(socket, -ENOMEM, "read");
 	else if (length > 0)
 		MUSTER__SOCKET_EMIT(socket, on_data, socket, text, length);
@@ -157,7 +166,7 @@ static void emit_rest(struct muster_socket *socket)
 	char *text;
 	size_t length;
 
-	if (socket->decoder != NULL && muster__decode_end(socket->decoder, &text, &length) == 0 && length > 0)
+	if (socket->rare->decoder != NULL && muster__decode_end(socket->rare->decoder, &text, &length) == 0 && length > 0)
 		MUSTER__SOCKET_EMIT(socket, on_data, socket, text, length);
 }
 
@@ -192,7 +201,7 @@ static void on_input(evutil_socket_t fd, short what, void *data)
 	length = recv(fd, buffer, MUSTER__READ_SIZE, 0);
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	muster__idle_touch(socket->idle);
+	muster__idle_touch(socket->rare->idle);
 	if (length < 0) {
 		muster__socket_fail(socket, -errno, "read");
 	} else if (length == 0) {
@@ -216,6 +225,7 @@ static struct muster_socket *socket_new(struct muster_loop *loop)
 		return muster__no_object(-ENOMEM);
 	socket->fd = -1;
 	socket->high_water_mark = HIGH_WATER_MARK;
+	socket->rare = (struct muster__rare *)&muster__nothing_rare;
 	muster__object_init(&socket->object, loop, &socket_class.object);
 	return socket;
 }
@@ -277,9 +287,9 @@ static void apply_wishes(const struct muster_socket *socket)
 	if (socket->no_delay)
 		muster__tune_no_delay(socket->fd, true);
 	if (socket->keep_alive)
-		muster__tune_keep_alive(socket->fd, true, socket->keep_alive_delay_ms);
-	if (socket->type_of_service != 0)
-		muster__tune_type_of_service(socket->fd, socket->type_of_service - 1u);
+		muster__tune_keep_alive(socket->fd, true, socket->rare->keep_alive_delay_ms);
+	if (socket->rare->type_of_service != 0)
+		muster__tune_type_of_service(socket->fd, socket->rare->type_of_service - 1u);
 }
 
 struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
@@ -296,14 +306,14 @@ struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
 	socket->row = row;
 	socket->allow_half_open = options->allow_half_open;
 	socket->paused = options->pause_on_connect ? MUSTER__PAUSED_BY_USER : 0;
-	socket->no_delay = options->no_delay;
-	socket->keep_alive = options->keep_alive;
-	socket->keep_alive_delay_ms = options->keep_alive_delay_ms;
 	if (options->high_water_mark != 0)
 		socket->high_water_mark = options->high_water_mark;
 	socket->fd = fd;
 	muster__socket_begin(socket);
-	apply_wishes(socket);
+	if (options->no_delay)
+		muster__tune_no_delay(fd, true);
+	if (options->keep_alive)
+		muster__tune_keep_alive(fd, true, options->keep_alive_delay_ms);
 	/* The watch begins with the handlers: at the latest when this turn ends. */
 	muster__object_wake(&socket->object);
 	return socket;
@@ -315,7 +325,7 @@ static void on_lookup(void *owner, int err, const struct muster_address *address
 {
 	struct muster_socket *socket = owner;
 
-	muster__idle_touch(socket->idle);
+	muster__idle_touch(socket->rare->idle);
 	MUSTER__SOCKET_EMIT(socket, on_lookup, socket, err, address, host);
 }
 
@@ -336,10 +346,10 @@ static void forget_way(struct muster_socket *socket)
 {
 	const struct muster_error *attempts;
 
-	if (muster__connect_attempts(socket->connect, &attempts) > 0)
+	if (muster__connect_attempts(socket->rare->connect, &attempts) > 0)
 		return;
-	muster__connect_free(socket->connect);
-	socket->connect = NULL;
+	muster__connect_free(socket->rare->connect);
+	socket->rare->connect = NULL;
 }
 
 static void on_made(void *owner, int fd)
@@ -350,7 +360,7 @@ static void on_made(void *owner, int fd)
 	socket->connecting = false;
 	socket->fd = fd;
 	apply_wishes(socket);
-	muster__idle_touch(socket->idle);
+	muster__idle_touch(socket->rare->idle);
 	socket->connected_due = true;
 	muster__object_wake(&socket->object);
 }
@@ -382,12 +392,14 @@ int muster_socket_connect_sized(struct muster_socket *socket, const struct muste
 
 	if (err == 0)
 		err = may_connect(socket);
+	if (err == 0 && muster__socket_rare(socket) == NULL)
+		err = -ENOMEM;
 	if (err == 0)
 		err = muster__connect_start(socket->object.loop, &mine, &connect_ops, socket, &way);
 	if (err < 0)
 		return err;
-	muster__connect_free(socket->connect);
-	socket->connect = way;
+	muster__connect_free(socket->rare->connect);
+	socket->rare->connect = way;
 	muster__socket_begin(socket);
 	socket->connecting = true;
 	return mine.timeout_ms != 0 ? muster_socket_set_timeout(socket, mine.timeout_ms) : 0;
@@ -437,14 +449,20 @@ int muster_socket_off_sized(struct muster_socket *socket, const struct muster_so
 int muster_socket_set_encoding(struct muster_socket *socket, enum muster_encoding encoding)
 {
 	struct muster__decoder *decoder = NULL;
+	struct muster__rare *rare;
 
 	if (encoding != MUSTER_ENCODING_BYTES && (decoder = muster__decoder_new(encoding)) == NULL)
 		return -errno;
-	if (socket->spent == NULL)
-		socket->spent = socket->decoder;
+	rare = muster__socket_rare(socket);
+	if (rare == NULL) {
+		muster__decoder_free(decoder);
+		return -ENOMEM;
+	}
+	if (rare->spent == NULL)
+		rare->spent = rare->decoder;
 	else
-		muster__decoder_free(socket->decoder);
-	socket->decoder = decoder;
+		muster__decoder_free(rare->decoder);
+	rare->decoder = decoder;
 	muster__object_wake(&socket->object);
 	return 0;
 }
@@ -468,12 +486,16 @@ static void on_idle(void *data)
 
 int muster_socket_set_timeout(struct muster_socket *socket, unsigned ms)
 {
-	muster__idle_free(socket->idle);
-	socket->idle = NULL;
+	struct muster__rare *rare;
+
+	muster__socket_stop_idle(socket);
 	if (ms == 0 || socket->destroyed)
 		return 0;
-	socket->idle = muster__idle_new(socket->object.loop, ms, on_idle, socket);
-	return socket->idle != NULL ? 0 : -ENOMEM;
+	rare = muster__socket_rare(socket);
+	if (rare == NULL)
+		return -ENOMEM;
+	rare->idle = muster__idle_new(socket->object.loop, ms, on_idle, socket);
+	return rare->idle != NULL ? 0 : -ENOMEM;
 }
 
 /* ---- ends */

@@ -18,7 +18,7 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 	(void)buffer;
 	socket->bytes_read += info->n_added;
 	if (info->n_added > 0)
-		muster__idle_touch(socket->idle);
+		muster__idle_touch(socket->rare->idle);
 }
 
 static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *data)
@@ -27,7 +27,7 @@ static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *in
 
 	(void)buffer;
 	socket->bytes_written += info->n_added;
-	muster__idle_touch(socket->idle);
+	muster__idle_touch(socket->rare->idle);
 	if (info->n_deleted > 0 && !socket->destroyed)
 		muster__socket_sent(socket);
 }
@@ -45,15 +45,15 @@ struct bufferevent *muster_socket_bufferevent(struct muster_socket *socket)
 {
 	struct bufferevent *bufferevent;
 
-	if (socket->bufferevent != NULL)
-		return socket->bufferevent;
+	if (socket->rare->bufferevent != NULL)
+		return socket->rare->bufferevent;
 	if (socket->fd < 0 || socket->connected_due || socket->destroyed)
 		return muster__no_object(-ENOTCONN);
-	bufferevent = bufferevent_socket_new(socket->object.loop->base, -1, 0);
+	bufferevent = muster__socket_rare(socket) != NULL ? bufferevent_socket_new(socket->object.loop->base, -1, 0) : NULL;
 	if (bufferevent == NULL)
 		return muster__no_object(-ENOMEM);
 	/* One watch of the descriptor at a time; what was queued has been counted already. */
-	socket->bufferevent = bufferevent;
+	socket->rare->bufferevent = bufferevent;
 	muster__socket_watch(socket);
 	muster__socket_ignore_hangup(socket);
 	bufferevent_setfd(bufferevent, socket->fd);

@@ -16,16 +16,27 @@ int muster_socket_set_no_delay(struct muster_socket *socket, bool on)
 
 int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms)
 {
+	if (delay_ms != socket->rare->keep_alive_delay_ms) {
+		struct muster__rare *rare = muster__socket_rare(socket);
+
+		if (rare == NULL)
+			return -ENOMEM;
+		rare->keep_alive_delay_ms = delay_ms;
+	}
 	socket->keep_alive = on;
-	socket->keep_alive_delay_ms = delay_ms;
 	return socket->fd < 0 ? 0 : muster__tune_keep_alive(socket->fd, on, delay_ms);
 }
 
 int muster_socket_set_type_of_service(struct muster_socket *socket, unsigned value)
 {
+	struct muster__rare *rare;
+
 	if (value > 255)
 		return -EINVAL;
-	socket->type_of_service = (unsigned short)(value + 1);
+	rare = muster__socket_rare(socket);
+	if (rare == NULL)
+		return -ENOMEM;
+	rare->type_of_service = (unsigned short)(value + 1);
 	return socket->fd < 0 ? 0 : muster__tune_type_of_service(socket->fd, value);
 }
 
@@ -33,12 +44,12 @@ int muster_socket_type_of_service(const struct muster_socket *socket)
 {
 	if (socket->fd >= 0)
 		return muster__tune_get_type_of_service(socket->fd);
-	return socket->type_of_service != 0 ? socket->type_of_service - 1 : 0;
+	return socket->rare->type_of_service != 0 ? socket->rare->type_of_service - 1 : 0;
 }
 
 unsigned muster_socket_timeout(const struct muster_socket *socket)
 {
-	return muster__idle_ms(socket->idle);
+	return muster__idle_ms(socket->rare->idle);
 }
 
 int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out)
@@ -114,5 +125,5 @@ struct muster_loop *muster_socket_loop(const struct muster_socket *socket)
 
 size_t muster_socket_attempts(const struct muster_socket *socket, const struct muster_error **attempts)
 {
-	return muster__connect_attempts(socket->connect, attempts);
+	return muster__connect_attempts(socket->rare->connect, attempts);
 }

@@ -17,27 +17,50 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+const struct muster__rare muster__nothing_rare = { 0 };
+
+struct muster__rare *muster__socket_rare(struct muster_socket *socket)
+{
+	struct muster__rare *rare;
+
+	if (socket->rare != &muster__nothing_rare)
+		return socket->rare;
+	rare = calloc(1, sizeof *rare);
+	if (rare != NULL)
+		socket->rare = rare;
+	return rare;
+}
+
 size_t muster__socket_unsent(const struct muster_socket *socket)
 {
-	if (socket->bufferevent != NULL)
-		return evbuffer_get_length(bufferevent_get_output(socket->bufferevent));
+	if (socket->rare->bufferevent != NULL)
+		return evbuffer_get_length(bufferevent_get_output(socket->rare->bufferevent));
 	return muster__output_length(socket->output);
 }
 
 /* Borrowed by the user until on_close has returned; without a descriptor it does nothing. */
 static void disarm_bufferevent(struct muster_socket *socket)
 {
-	if (socket->bufferevent == NULL)
+	if (socket->rare->bufferevent == NULL)
 		return;
-	bufferevent_disable(socket->bufferevent, EV_READ | EV_WRITE);
-	bufferevent_setfd(socket->bufferevent, -1);
+	bufferevent_disable(socket->rare->bufferevent, EV_READ | EV_WRITE);
+	bufferevent_setfd(socket->rare->bufferevent, -1);
 }
 
 void muster__socket_free_bufferevent(struct muster_socket *socket)
 {
-	if (socket->bufferevent != NULL)
-		bufferevent_free(socket->bufferevent);
-	socket->bufferevent = NULL;
+	if (socket->rare->bufferevent == NULL)
+		return;
+	bufferevent_free(socket->rare->bufferevent);
+	socket->rare->bufferevent = NULL;
+}
+
+void muster__socket_stop_idle(struct muster_socket *socket)
+{
+	if (socket->rare->idle == NULL)
+		return;
+	muster__idle_free(socket->rare->idle);
+	socket->rare->idle = NULL;
 }
 
 void muster__socket_let_go(struct muster_socket *socket)
@@ -46,7 +69,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 
 	socket->connected_due = socket->finish_due = false;
 	socket->connecting = false;
-	muster__connect_stop(socket->connect);
+	muster__connect_stop(socket->rare->connect);
 	socket->bytes_written -= muster__socket_unsent(socket);
 	disarm_bufferevent(socket);
 	muster__output_drop(socket->output);
@@ -55,8 +78,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 	muster__event_del(socket->object.loop, &socket->read);
 	socket->watch = MUSTER__WATCH_NOTHING;
 	muster__fd_close(&socket->fd);
-	muster__idle_free(socket->idle);
-	socket->idle = NULL;
+	muster__socket_stop_idle(socket);
 	socket->owner = NULL;
 	if (owner != NULL)
 		owner->gone(owner, socket->row);
@@ -72,8 +94,10 @@ void muster__socket_begin(struct muster_socket *socket)
 	socket->finish_due = socket->connected_due = false;
 	socket->destroyed = socket->destroy_soon = socket->reset_due = socket->had_error = false;
 	socket->corked = 0;
-	free(socket->error);
-	socket->error = NULL;
+	if (socket->rare->error != NULL) {
+		free(socket->rare->error);
+		socket->rare->error = NULL;
+	}
 	muster__object_open(&socket->object);
 }
 
@@ -103,13 +127,13 @@ static void on_hangup(evutil_socket_t fd, short what, void *data)
 static bool wants_input(const struct muster_socket *socket)
 {
 	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->readable &&
-	       socket->bufferevent == NULL && socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
+	       socket->rare->bufferevent == NULL && socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
 }
 
 /* Nothing is read. Queued output is watched by its own event, and a failure will show there. */
 static bool wants_hangup(const struct muster_socket *socket)
 {
-	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->bufferevent == NULL &&
+	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->rare->bufferevent == NULL &&
 	       !muster__output_is_pending(socket->output);
 }
 
@@ -186,11 +210,13 @@ void muster__socket_release(struct muster_socket *socket, unsigned reason)
 /* Without memory for the error the socket still closes, and says that it had one. */
 void muster__socket_fail_with(struct muster_socket *socket, const struct muster_error *error)
 {
+	struct muster__rare *rare;
+
 	if (socket->destroyed)
 		return;
-	socket->error = malloc(sizeof *socket->error);
-	if (socket->error != NULL)
-		*socket->error = *error;
+	rare = muster__socket_rare(socket);
+	if (rare != NULL && (rare->error = malloc(sizeof *error)) != NULL)
+		*rare->error = *error;
 	muster_socket_destroy(socket, 0);
 	socket->had_error = true;
 }

@@ -32,25 +32,30 @@ struct muster__socket_class {
 	event_callback_fn on_input;
 };
 
+/* What few sockets have at a time: an idle connection does not pay for it. */
+struct muster__rare {
+	struct muster__connect *connect; /* while connecting, and as long as what was tried may be asked for */
+	struct muster__idle *idle;       /* once a time-out was set */
+	struct muster__decoder *decoder; /* once an encoding was set */
+	struct muster__decoder *spent;   /* one that was replaced, maybe by the handler of its own text */
+	struct bufferevent *bufferevent; /* the user's, who does all input and output */
+	struct muster_error *error;      /* on_error is due with it */
+	unsigned keep_alive_delay_ms;    /* wishes for the connection to come */
+	unsigned short type_of_service;  /* plus one; 0: none */
+};
+
 struct muster_socket {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct event read;
 	struct muster__owner *owner;      /* until it is destroyed */
 	struct muster__output *output;    /* while something is queued or a completion is due */
-	struct muster__connect *connect;  /* while connecting, and as long as what was tried may be asked for */
-	struct muster__idle *idle;        /* once a time-out was set */
-	struct muster__decoder *decoder;  /* once an encoding was set */
-	struct muster__decoder *spent;    /* one that was replaced, maybe by the handler of its own text */
-	struct bufferevent *bufferevent;  /* the user's, who does all input and output */
-	struct muster_error *error;       /* on_error is due with it */
+	struct muster__rare *rare;        /* never NULL; read it freely, write through muster__socket_rare */
 	uint64_t bytes_read, bytes_written;
 	size_t high_water_mark;
 	int fd; /* -1 before and after the connection */
 	unsigned row;
-	unsigned keep_alive_delay_ms;
-	unsigned short type_of_service; /* plus one; 0: not set */
-	unsigned short corked;          /* so many times */
+	unsigned short corked; /* so many times */
 	unsigned char paused; /* reason bits */
 	unsigned char watch;  /* enum muster__watch */
 	bool allow_half_open : 1;
@@ -73,6 +78,12 @@ struct muster_socket {
 #define MUSTER__SOCKET_EMIT(socket, event, ...)                                                                        \
 	MUSTER__EMIT(&(socket)->on, struct muster_socket_handlers, event, __VA_ARGS__)
 
+/* What every socket has until it needs more: nothing. */
+extern const struct muster__rare muster__nothing_rare;
+
+/* To write to; NULL: no memory. */
+struct muster__rare *muster__socket_rare(struct muster_socket *socket);
+
 /* A connection, or the way to one, begins: the state of an earlier one is gone, the socket is open. */
 void muster__socket_begin(struct muster_socket *socket);
 
@@ -93,6 +104,9 @@ void muster__socket_fail(struct muster_socket *socket, int err, const char *call
 
 /* All that was written is sent, and end was called: FIN, on_finish, and the end if the peer has ended too. */
 void muster__socket_finish(struct muster_socket *socket);
+
+/* No idle time-out. */
+void muster__socket_stop_idle(struct muster_socket *socket);
 
 /* on_close has returned, or another connection begins. */
 void muster__socket_free_bufferevent(struct muster_socket *socket);

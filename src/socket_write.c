@@ -48,7 +48,7 @@ static void flush(struct muster_socket *socket)
 {
 	int err = muster__output_send(socket->output, socket->fd);
 
-	muster__idle_touch(socket->idle);
+	muster__idle_touch(socket->rare->idle);
 	if (err < 0 && err != -EAGAIN) {
 		muster__socket_fail(socket, err, "write");
 		return;
@@ -122,7 +122,7 @@ static size_t send_now(struct muster_socket *socket, const void *bytes, size_t l
 /* The bufferevent counts what is added to it, and sends it when it likes. */
 static int write_through(struct muster_socket *socket, const void *bytes, size_t length)
 {
-	return bufferevent_write(socket->bufferevent, bytes, length) < 0 ? -ENOMEM : 0;
+	return bufferevent_write(socket->rare->bufferevent, bytes, length) < 0 ? -ENOMEM : 0;
 }
 
 static int write_bytes(struct muster_socket *socket, const void *bytes, size_t length)
@@ -130,8 +130,8 @@ static int write_bytes(struct muster_socket *socket, const void *bytes, size_t l
 	size_t sent;
 	int err = 0;
 
-	muster__idle_touch(socket->idle);
-	if (socket->bufferevent != NULL)
+	muster__idle_touch(socket->rare->idle);
+	if (socket->rare->bufferevent != NULL)
 		return write_through(socket, bytes, length);
 	sent = send_now(socket, bytes, length);
 	if (sent < length)

@@ -23,8 +23,9 @@ void muster_loop_free(struct muster_loop *loop)
 		return;
 	loop->freeing = true;
 	abandon_objects(loop);
-	muster__lookup_shutdown(loop);
+	/* Before the resolver ends: it turns the base once more. */
 	muster__loop_drop_calls(loop);
+	muster__lookup_shutdown(loop);
 	event_free(loop->deferred);
 	muster__tables_free(loop);
 	free(loop->buffer);
