@@ -23,6 +23,15 @@ static struct muster__process *process_of_channel(struct muster__channel *channe
 
 /* ---- what it says */
 
+/* Due at the end of a turn, but a worker may be quicker with its first words. */
+static void tell_fork(struct muster__process *process)
+{
+	if (!process->fork_due)
+		return;
+	process->fork_due = false;
+	MUSTER__PEER_EMIT(&process->peer, on_fork, &process->peer);
+}
+
 static void on_online(struct muster__process *process, const struct muster__line *line)
 {
 	if (process->peer.online)
@@ -84,6 +93,7 @@ static void on_line(struct muster__channel *channel, struct muster__line *line, 
 {
 	struct muster__process *process = process_of_channel(channel);
 
+	tell_fork(process);
 	if (line->kind == MUSTER__LINE_CLUSTER)
 		on_cluster_line(process, line);
 	else
@@ -164,10 +174,7 @@ static void process_turn(struct muster__object *object)
 	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 	struct muster_worker *worker = &process->peer;
 
-	if (process->fork_due) {
-		process->fork_due = false;
-		MUSTER__PEER_EMIT(worker, on_fork, worker);
-	}
+	tell_fork(process);
 	if (process->disconnect_due) {
 		process->disconnect_due = false;
 		MUSTER__PEER_EMIT(worker, on_disconnect, worker);

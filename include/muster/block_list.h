@@ -21,8 +21,9 @@ MUSTER_API struct muster_block_list *muster_block_list_new(void);
 MUSTER_API void muster_block_list_free(struct muster_block_list *list);
 
 /*
- * Addresses are IP literals whose family need not be told, as Node wants it; the text is not kept. Zone ids are ignored:
- * a rule for fe80::1 is one for it on each interface. IPv4 rules match the same addresses written as ::ffff:a.b.c.d.
+ * Addresses are IP literals; their family need not be told, as it must in Node. The text is not kept. Zone ids are
+ * ignored: a rule for fe80::1 is one for it on each interface. IPv4 rules match the same addresses written as
+ * ::ffff:a.b.c.d.
  * All of these fail with -ENOMEM, and with -EINVAL for what is no address (ERR_INVALID_ADDRESS); nothing is added then.
  */
 
@@ -31,8 +32,8 @@ MUSTER_API int muster_block_list_add_address(struct muster_block_list *list, con
 
 /*
  * blockList.addRange: from `start` to `end`, both included. -EINVAL as well if `start` comes after `end`
- * (ERR_INVALID_ARG_VALUE) or they are of two families. A range of IPv6 matches an IPv4 address only if both its ends are
- * ::ffff:a.b.c.d themselves, as in Node.
+ * (ERR_INVALID_ARG_VALUE) or they are of two families. A range of IPv6 matches an IPv4 address only if both its ends
+ * are ::ffff:a.b.c.d themselves, as in Node.
  */
 MUSTER_API int muster_block_list_add_range(struct muster_block_list *list, const char *start, const char *end);
 

@@ -1,0 +1,349 @@
+/*
+ * Walks the tables and knows no key by name. It goes on after a mistake, so that one run shows them all.
+ */
+#include "master/reader.h"
+
+#include "master/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <unistd.h>
+
+static void muster__complain_unknown(struct muster__reader *reader, const struct muster__json_path *at,
+				     const struct muster__grammar *object)
+{
+	struct muster__guess guess = { .word = at->key };
+	char word[MUSTER__SHOWN_MAX], list[MUSTER__LIST_MAX] = "";
+
+	for (size_t i = 0; i < object->count; i++) {
+		muster__consider(&guess, object->keys[i].name);
+		muster__list_add(list, ", ", object->keys[i].name);
+	}
+	if (guess.nearest)
+		muster__complain(reader, at, "unknown key %s, did you mean \"%s\"?", muster__quote(at->key, word),
+				 guess.nearest);
+	else
+		muster__complain(reader, at, "unknown key %s, known are %s", muster__quote(at->key, word), list);
+}
+
+/* Values. */
+
+static void *slot_of(const struct muster__key *key, void *base)
+{
+	return (char *)base + key->offset;
+}
+
+/* The field may be an int or an enum: copying needs not know which. */
+static void put_number(const struct muster__key *key, void *base, unsigned number)
+{
+	_Static_assert(sizeof(enum muster_policy) == sizeof number, "an enum is as large as a number");
+	memcpy(slot_of(key, base), &number, sizeof number);
+}
+
+/* Takes a new text, or NULL if there was no memory for it. */
+void muster__put_text(struct muster__reader *reader, char **slot, char *text)
+{
+	if (!text)
+		reader->err = -ENOMEM;
+	*slot = text;
+}
+
+/* What is not text equals none. */
+static bool is_text(const json_t *value, const char *text)
+{
+	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+}
+
+static void read_bool(struct muster__reader *reader, const struct muster__node *node)
+{
+	if (json_is_boolean(node->value))
+		*(bool *)slot_of(node->key, node->base) = json_is_true(node->value);
+	else
+		muster__complain_kind(reader, node->at, "true or false", node->value);
+}
+
+static void read_number(struct muster__reader *reader, const struct muster__node *node)
+{
+	const struct muster__key *key = node->key;
+	json_int_t number = json_integer_value(node->value);
+	char expected[MUSTER__SHOWN_MAX];
+
+	if (!json_is_integer(node->value)) {
+		snprintf(expected, sizeof expected, "%san integer in %u..%u",
+			 key->kind == MUSTER__KIND_WORKERS ? "\"auto\" or " : "", key->min, key->max);
+		muster__complain_kind(reader, node->at, expected, node->value);
+	} else if (number < key->min || number > key->max) {
+		muster__complain(reader, node->at, "%" JSON_INTEGER_FORMAT " is not in %u..%u", number, key->min,
+				 key->max);
+	} else {
+		put_number(key, node->base, (unsigned)number);
+	}
+}
+
+/* The processors this process may use, which in a container are fewer than there are. */
+unsigned muster__processors(void)
+{
+	cpu_set_t set;
+	long n;
+
+	if (sched_getaffinity(0, sizeof set, &set) == 0)
+		n = CPU_COUNT(&set);
+	else
+		n = sysconf(_SC_NPROCESSORS_ONLN); /* more than a cpu_set_t has room for */
+	return (unsigned)MIN(MAX(n, 1), MUSTER__WORKERS_MAX);
+}
+
+static void read_workers(struct muster__reader *reader, const struct muster__node *node)
+{
+	if (is_text(node->value, "auto"))
+		put_number(node->key, node->base, muster__processors());
+	else
+		read_number(reader, node);
+}
+
+static void read_choice(struct muster__reader *reader, const struct muster__node *node)
+{
+	const struct muster__choice *choice;
+	char list[MUSTER__LIST_MAX] = "";
+
+	for (choice = node->key->choices; choice->word; choice++) {
+		if (is_text(node->value, choice->word)) {
+			put_number(node->key, node->base, choice->value);
+			return;
+		}
+		muster__list_add(list, " or ", choice->word);
+	}
+	muster__complain_kind(reader, node->at, list, node->value);
+}
+
+static void read_mode(struct muster__reader *reader, const struct muster__node *node)
+{
+	const char *text = json_is_string(node->value) ? json_string_value(node->value) : "";
+	size_t length = strspn(text, "01234567");
+
+	if (!text[length] && (length == 3 || (length == 4 && *text == '0')))
+		put_number(node->key, node->base, (unsigned)strtoul(text, NULL, 8));
+	else
+		muster__complain_kind(reader, node->at, "an octal mode as \"0600\"", node->value);
+}
+
+/* Names and paths end up in lines of a log and of the control socket: nothing may break these. NULL: it does not. */
+static const char *expected_instead(const char *text)
+{
+	if (!*text)
+		return "a string that is not empty";
+	for (; *text; text++)
+		if (iscntrl((unsigned char)*text))
+			return "a string without control characters";
+	return NULL;
+}
+
+/* A new path: as it is if absolute, else from the folder of the file. */
+static char *resolve(const struct muster__reader *reader, const char *path)
+{
+	const char *slash = strrchr(reader->file, '/');
+
+	if (*path == '/' || !slash)
+		return strdup(path);
+	return muster__new_text("%.*s%s", (int)(slash + 1 - reader->file), reader->file, path);
+}
+
+static void read_text(struct muster__reader *reader, const struct muster__node *node)
+{
+	const char *text = json_is_string(node->value) ? json_string_value(node->value) : "";
+	const char *expected = expected_instead(text);
+	enum muster__kind kind = node->key->kind;
+	char **slot = slot_of(node->key, node->base);
+	bool is_path;
+
+	if (expected) {
+		muster__complain_kind(reader, node->at, expected, node->value);
+		return;
+	}
+	if (kind == MUSTER__KIND_TARGET && strcmp(text, "stderr") == 0)
+		return;
+	is_path = kind != MUSTER__KIND_TEXT && !(kind == MUSTER__KIND_SOCKET && *text == '@');
+	muster__put_text(reader, slot, is_path ? resolve(reader, text) : strdup(text));
+	if (kind == MUSTER__KIND_SOCKET && *slot && strlen(*slot) > MUSTER__CONFIG_PATH_MAX)
+		muster__complain(reader, node->at, "\"%s\" is %zu bytes long, the path of a socket at most %d", *slot,
+				 strlen(*slot), MUSTER__CONFIG_PATH_MAX);
+}
+
+static void read_application(struct muster__reader *reader, const struct muster__node *node)
+{
+	if (!json_is_string(node->value))
+		muster__complain_kind(reader, node->at, "the name of an application", node->value);
+}
+
+/* Containers. */
+
+static void read_value(struct muster__reader *reader, const struct muster__node *node);
+
+static const struct muster__key *find_key(const struct muster__grammar *object, const char *name)
+{
+	for (size_t i = 0; i < object->count; i++)
+		if (strcmp(object->keys[i].name, name) == 0)
+			return &object->keys[i];
+	return NULL;
+}
+
+void muster__read_keys(struct muster__reader *reader, const struct muster__grammar *object,
+		       const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	struct muster__node member = { .at = &step, .base = node->base };
+
+	if (!json_is_object(node->value)) {
+		muster__complain_kind(reader, node->at, "an object", node->value);
+		return;
+	}
+	for (void *i = json_object_iter(node->value); i; i = json_object_iter_next(node->value, i)) {
+		step.key = json_object_iter_key(i);
+		member.value = json_object_iter_value(i);
+		member.key = find_key(object, step.key);
+		if (member.key)
+			read_value(reader, &member);
+		else
+			muster__complain_unknown(reader, &step, object);
+	}
+	for (size_t i = 0; i < object->count; i++)
+		if (object->keys[i].required && !json_object_get(node->value, object->keys[i].name))
+			muster__complain(reader, node->at, "\"%s\" is missing", object->keys[i].name);
+	if (object->check)
+		object->check(reader, node);
+}
+
+static void read_object(struct muster__reader *reader, const struct muster__node *node)
+{
+	muster__read_keys(reader, node->key->object, node);
+}
+
+void muster__put_fallbacks(const struct muster__grammar *object, void *base)
+{
+	for (size_t i = 0; i < object->count; i++) {
+		if (object->keys[i].kind == MUSTER__KIND_OBJECT)
+			muster__put_fallbacks(object->keys[i].object, base);
+		else if (object->keys[i].fallback)
+			put_number(&object->keys[i], base, object->keys[i].fallback);
+	}
+}
+
+static size_t *count_of(const struct muster__key *key, void *base)
+{
+	return (size_t *)((char *)base + key->count);
+}
+
+/* Keeps them empty at once, so that they are freed whatever comes. The first; NULL without memory. */
+static char *put_structs(struct muster__reader *reader, const struct muster__node *node, size_t count)
+{
+	const struct muster__key *key = node->key;
+	char *structs = calloc(count, key->size);
+
+	if (!structs) {
+		reader->err = -ENOMEM;
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		muster__put_fallbacks(key->object, structs + i * key->size);
+	memcpy(slot_of(key, node->base), &structs, sizeof structs);
+	*count_of(key, node->base) = count;
+	return structs;
+}
+
+static void read_list(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	struct muster__node element = { .at = &step };
+	char *structs;
+
+	if (json_array_size(node->value) == 0) {
+		muster__complain_kind(reader, node->at, "an array of at least one object", node->value);
+		return;
+	}
+	structs = put_structs(reader, node, json_array_size(node->value));
+	if (!structs)
+		return;
+	for (; step.index < json_array_size(node->value); step.index++) {
+		element.value = json_array_get(node->value, step.index);
+		element.base = structs + step.index * node->key->size;
+		muster__read_keys(reader, node->key->object, &element);
+	}
+}
+
+static void read_map(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	struct muster__node member = { .at = &step };
+	const char *expected;
+	char *structs;
+
+	if (json_object_size(node->value) == 0) {
+		muster__complain_kind(reader, node->at, "an object of at least one object by name", node->value);
+		return;
+	}
+	structs = put_structs(reader, node, json_object_size(node->value));
+	if (!structs)
+		return;
+	for (void *i = json_object_iter(node->value); i; i = json_object_iter_next(node->value, i)) {
+		step.key = json_object_iter_key(i);
+		member.value = json_object_iter_value(i);
+		expected = expected_instead(step.key);
+		if (expected)
+			muster__complain(reader, &step, "expected %s as the name", expected);
+		muster__put_text(reader, (char **)structs, strdup(step.key));
+		member.base = structs;
+		muster__read_keys(reader, node->key->object, &member);
+		structs += node->key->size;
+	}
+}
+
+static void read_value(struct muster__reader *reader, const struct muster__node *node)
+{
+	static void (*const functions[])(struct muster__reader *, const struct muster__node *) = {
+		[MUSTER__KIND_BOOL] = read_bool,       [MUSTER__KIND_NUMBER] = read_number,
+		[MUSTER__KIND_WORKERS] = read_workers, [MUSTER__KIND_CHOICE] = read_choice,
+		[MUSTER__KIND_MODE] = read_mode,       [MUSTER__KIND_TEXT] = read_text,
+		[MUSTER__KIND_FILE] = read_text,       [MUSTER__KIND_SOCKET] = read_text,
+		[MUSTER__KIND_TARGET] = read_text,     [MUSTER__KIND_APPLICATION] = read_application,
+		[MUSTER__KIND_OBJECT] = read_object,   [MUSTER__KIND_LIST] = read_list,
+		[MUSTER__KIND_MAP] = read_map,
+	};
+
+	functions[node->key->kind](reader, node);
+}
+
+void muster__free_values(const struct muster__grammar *object, void *base);
+
+static void free_structs(const struct muster__key *key, void *base)
+{
+	char *structs, *each;
+
+	memcpy(&structs, slot_of(key, base), sizeof structs);
+	for (size_t i = 0; i < *count_of(key, base); i++) {
+		each = structs + i * key->size;
+		muster__free_values(key->object, each);
+		if (key->kind == MUSTER__KIND_MAP)
+			free(*(char **)each);
+	}
+	free(structs);
+}
+
+void muster__free_values(const struct muster__grammar *object, void *base)
+{
+	for (const struct muster__key *key = object->keys; key < object->keys + object->count; key++) {
+		if (key->kind == MUSTER__KIND_TEXT || key->kind == MUSTER__KIND_FILE ||
+		    key->kind == MUSTER__KIND_SOCKET || key->kind == MUSTER__KIND_TARGET)
+			free(*(char **)slot_of(key, base));
+		else if (key->kind == MUSTER__KIND_OBJECT)
+			muster__free_values(key->object, base);
+		else if (key->kind == MUSTER__KIND_LIST || key->kind == MUSTER__KIND_MAP)
+			free_structs(key, base);
+	}
+}
+
+/* Rules that join several keys. */

@@ -1,0 +1,372 @@
+/* tests/src/test_listener.c - bound sockets, the paths they leave, and what is said when binding fails. */
+#include "src/listener.h"
+
+#include "tests/support/client.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/folder.h"
+#include "tests/support/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct muster__listener listener = { .fd = -1 };
+static struct muster_error error;
+
+static int bind_to(struct muster_listen_options options)
+{
+	return muster__listener_bind(&listener, &options, &error);
+}
+
+static void unbind(void)
+{
+	muster__listener_close(&listener, true);
+}
+
+static mode_t mode_of(const char *path)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(path, &status), 0);
+	return status.st_mode & 0777;
+}
+
+static bool exists(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) == 0;
+}
+
+static int option_of(int level, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+
+	ck_assert_int_eq(getsockopt(listener.fd, level, name, &value, &length), 0);
+	return value;
+}
+
+/* ---- Binding. */
+
+START_TEST(binding_makes_a_stream_socket_that_does_not_listen_yet)
+{
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	ck_assert_int_ge(listener.fd, 0);
+	ck_assert_ptr_null(listener.path);
+	ck_assert_int_eq(option_of(SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+	ck_assert_int_eq(option_of(SOL_SOCKET, SO_ACCEPTCONN), 0);
+	ck_assert_int_eq(fcntl(listener.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(listener.fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	ck_assert_int_eq(client_try_port(client_port_of(listener.fd)), -ECONNREFUSED);
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	ck_assert_int_eq(client_try_port(client_port_of(listener.fd)), 0);
+}
+END_TEST
+
+START_TEST(a_port_can_be_bound_again_at_once)
+{
+	unsigned port;
+	int client, fd;
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	port = client_port_of(listener.fd);
+	client = client_connect_port(port);
+	fcntl(listener.fd, F_SETFL, 0);
+	fd = accept(listener.fd, NULL, NULL);
+	/* Our side ends first, so the port is left in TIME_WAIT. */
+	close(fd);
+	client_expect_end(client);
+	close(client);
+	muster__listener_close(&listener, false);
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1", .port = port }), 0);
+}
+END_TEST
+
+START_TEST(without_a_host_both_families_are_bound)
+{
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ 0 }), 0);
+	ck_assert_int_eq(option_of(SOL_SOCKET, SO_DOMAIN), AF_INET6);
+	ck_assert_int_eq(option_of(IPPROTO_IPV6, IPV6_V6ONLY), 0);
+}
+END_TEST
+
+START_TEST(ipv6_only_binds_one)
+{
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .ipv6_only = true }), 0);
+	ck_assert_int_eq(option_of(SOL_SOCKET, SO_DOMAIN), AF_INET6);
+	ck_assert_int_eq(option_of(IPPROTO_IPV6, IPV6_V6ONLY), 1);
+}
+END_TEST
+
+START_TEST(a_port_wins_over_a_path)
+{
+	const char *path = folder_path("socket");
+	unsigned port = client_free_port();
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1", .port = port, .path = path }), 0);
+	ck_assert_uint_eq(client_port_of(listener.fd), port);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(the_backlog_is_511_unless_said_otherwise)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof info;
+	FILE *file = fopen("/proc/sys/net/core/somaxconn", "r");
+	unsigned most = 0, wanted;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%u", &most), 1);
+	fclose(file);
+	wanted = most < 511 ? most : 511;
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	/* Of a listening socket these two fields tell the queue: how many wait, and how many may. */
+	ck_assert_int_eq(getsockopt(listener.fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	ck_assert_uint_eq(info.tcpi_sacked, wanted);
+	ck_assert_int_eq(muster__listener_listen(&listener, 7, &error), 0);
+	ck_assert_int_eq(getsockopt(listener.fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	ck_assert_uint_eq(info.tcpi_sacked, 7);
+}
+END_TEST
+
+/* ---- Failing. */
+
+START_TEST(a_busy_address_is_named_in_the_error)
+{
+	int busy = client_listen(1);
+
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .host = "127.0.0.1", .port = client_port_of(busy) }),
+			 -EADDRINUSE);
+	ck_assert_int_eq(error.code, -EADDRINUSE);
+	ck_assert_str_eq(error.call, "bind");
+	ck_assert_int_eq(error.address.family, 4);
+	ck_assert_str_eq(error.address.text, "127.0.0.1");
+	ck_assert_uint_eq(error.address.port, client_port_of(busy));
+	ck_assert_int_eq(listener.fd, -1);
+	close(busy);
+}
+END_TEST
+
+START_TEST(a_port_that_is_busy_on_one_family_is_busy_on_both)
+{
+	int busy = client_listen(1);
+
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .port = client_port_of(busy) }), -EADDRINUSE);
+	close(busy);
+}
+END_TEST
+
+START_TEST(an_address_of_another_machine_is_refused)
+{
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .host = "203.0.113.123" }), -EADDRNOTAVAIL);
+	ck_assert_str_eq(error.call, "bind");
+	ck_assert_str_eq(error.address.text, "203.0.113.123");
+}
+END_TEST
+
+START_TEST(a_zone_that_is_not_there_is_refused)
+{
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .host = "fe80::1%none0" }), -EINVAL);
+	ck_assert_int_eq(error.code, -EINVAL);
+	ck_assert_str_eq(error.address.text, "fe80::1%none0");
+	ck_assert_int_eq(listener.fd, -1);
+}
+END_TEST
+
+START_TEST(without_descriptors_the_call_named_is_socket)
+{
+	descriptors_exhaust(0);
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .host = "127.0.0.1" }), -EMFILE);
+	ck_assert_str_eq(error.call, "socket");
+	descriptors_release();
+}
+END_TEST
+
+/* ---- Paths. */
+
+START_TEST(closing_removes_the_path)
+{
+	const char *path = folder_path("socket");
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path }), 0);
+	ck_assert(exists(path));
+	muster__listener_close(&listener, true);
+	ck_assert(!exists(path));
+	ck_assert_int_eq(listener.fd, -1);
+	ck_assert_ptr_null(listener.path);
+	muster__listener_close(&listener, true);
+}
+END_TEST
+
+START_TEST(closing_may_leave_the_path)
+{
+	const char *path = folder_path("socket");
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path }), 0);
+	muster__listener_close(&listener, false);
+	ck_assert(exists(path));
+}
+END_TEST
+
+START_TEST(a_path_that_is_another_socket_by_now_is_left)
+{
+	const char *path = folder_path("socket"), *aside = folder_path("aside");
+	struct muster__listener another = { .fd = -1 };
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path }), 0);
+	/* The first is moved and not deleted, so that its inode is not given to the second. */
+	ck_assert_int_eq(rename(path, aside), 0);
+	ck_assert_int_ge(muster__listener_bind(&another, &(struct muster_listen_options){ .path = path }, &error), 0);
+	muster__listener_close(&listener, true);
+	ck_assert(exists(path));
+	ck_assert(exists(aside));
+	muster__listener_close(&another, true);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(a_path_that_is_gone_already_is_fine)
+{
+	const char *path = folder_path("socket");
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path }), 0);
+	unlink(path);
+	muster__listener_close(&listener, true);
+}
+END_TEST
+
+static const struct {
+	bool readable, writable;
+	mode_t mode;
+} modes[] = {
+	{ false, false, 0755 },
+	{ true, false, 0755 },
+	{ false, true, 0777 },
+	{ true, true, 0777 },
+};
+
+START_TEST(a_path_has_the_mode_asked_for)
+{
+	const char *path = folder_path("socket");
+
+	umask(022);
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path,
+								 .readable_all = modes[_i].readable,
+								 .writable_all = modes[_i].writable }),
+			 0);
+	ck_assert_uint_eq(mode_of(path), modes[_i].mode);
+}
+END_TEST
+
+START_TEST(a_strict_umask_is_opened_up_as_asked)
+{
+	const char *path = folder_path("socket");
+
+	umask(077);
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path, .writable_all = true }), 0);
+	ck_assert_uint_eq(mode_of(path), 0722);
+}
+END_TEST
+
+START_TEST(a_file_in_the_way_is_left_there)
+{
+	const char *path = folder_path("socket");
+
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .path = path, .writable_all = true }), -EADDRINUSE);
+	ck_assert_int_eq(error.address.family, 1);
+	ck_assert_str_eq(error.address.text, path);
+	ck_assert_uint_eq(mode_of(path), 0600);
+}
+END_TEST
+
+START_TEST(a_path_that_is_too_long_makes_nothing)
+{
+	char path[256];
+
+	memset(path, 'x', sizeof path);
+	memcpy(path, "/tmp/", 5);
+	path[108] = '\0';
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .path = path }), -ENAMETOOLONG);
+	ck_assert_int_eq(error.code, -ENAMETOOLONG);
+	path[107] = '\0';
+	ck_assert(!exists(path));
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = path }), 0);
+	ck_assert(exists(path));
+	unbind();
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(an_abstract_name_leaves_no_file)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "@muster-%d", (int)getpid());
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .path = name }), 0);
+	ck_assert_ptr_null(listener.path);
+	ck_assert(!exists(name));
+	ck_assert(!exists(name + 1));
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	ck_assert_int_eq(client_try_path(name), 0);
+}
+END_TEST
+
+START_TEST(listen_on_what_cannot_listen_is_an_error)
+{
+	int ends[2];
+
+	client_pair(ends);
+	listener.fd = ends[0];
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), -EINVAL);
+	ck_assert_str_eq(error.call, "listen");
+	ck_assert_str_eq(error.address.text, "127.0.0.1");
+	close(ends[1]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("src/listener");
+	TCase *binding = add_case(suite, "binding");
+	TCase *failing = add_case(suite, "failing");
+	TCase *paths = add_case(suite, "paths");
+
+	tcase_add_checked_fixture(binding, NULL, unbind);
+	tcase_add_checked_fixture(failing, NULL, unbind);
+	tcase_add_checked_fixture(paths, NULL, unbind);
+	tcase_add_test(binding, binding_makes_a_stream_socket_that_does_not_listen_yet);
+	tcase_add_test(binding, a_port_can_be_bound_again_at_once);
+	if (client_has_ipv6()) {
+		tcase_add_test(binding, without_a_host_both_families_are_bound);
+		tcase_add_test(binding, ipv6_only_binds_one);
+		tcase_add_test(failing, a_port_that_is_busy_on_one_family_is_busy_on_both);
+	}
+	tcase_add_test(binding, a_port_wins_over_a_path);
+	tcase_add_test(binding, the_backlog_is_511_unless_said_otherwise);
+	tcase_add_test(failing, a_busy_address_is_named_in_the_error);
+	tcase_add_test(failing, an_address_of_another_machine_is_refused);
+	tcase_add_test(failing, a_zone_that_is_not_there_is_refused);
+	tcase_add_test(failing, without_descriptors_the_call_named_is_socket);
+	tcase_add_test(paths, closing_removes_the_path);
+	tcase_add_test(paths, closing_may_leave_the_path);
+	tcase_add_test(paths, a_path_that_is_another_socket_by_now_is_left);
+	tcase_add_test(paths, a_path_that_is_gone_already_is_fine);
+	tcase_add_loop_test(paths, a_path_has_the_mode_asked_for, 0, sizeof modes / sizeof modes[0]);
+	tcase_add_test(paths, a_strict_umask_is_opened_up_as_asked);
+	tcase_add_test(paths, a_file_in_the_way_is_left_there);
+	tcase_add_test(paths, a_path_that_is_too_long_makes_nothing);
+	tcase_add_test(paths, an_abstract_name_leaves_no_file);
+	tcase_add_test(paths, listen_on_what_cannot_listen_is_an_error);
+	return run_suite(suite);
+}
