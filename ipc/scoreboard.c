@@ -29,6 +29,7 @@ struct muster__scoreboard {
 	bool rows[MUSTER__ROWS];
 	uint64_t retired[MUSTER__ROWS]; /* what slots had accepted when they were given back */
 	unsigned flying;
+	LIST_HEAD(, muster__board_watcher) watchers;
 };
 
 struct muster__scoreboard *muster__scoreboard_new(void)
@@ -43,6 +44,7 @@ struct muster__scoreboard *muster__scoreboard_new(void)
 		goto err;
 	close(fd);
 	board->holders = 1;
+	LIST_INIT(&board->watchers);
 	return board;
 err:
 	if (fd >= 0)
@@ -182,6 +184,24 @@ bool muster__scoreboard_take_starved(struct muster__scoreboard *board)
 	if (atomic_load_explicit(&board->area->header.starved, memory_order_relaxed) == 0)
 		return false;
 	return atomic_exchange_explicit(&board->area->header.starved, 0, memory_order_seq_cst) != 0;
+}
+
+void muster__scoreboard_watch(struct muster__scoreboard *board, struct muster__board_watcher *watcher)
+{
+	LIST_INSERT_HEAD(&board->watchers, watcher, link);
+}
+
+void muster__scoreboard_unwatch(struct muster__board_watcher *watcher)
+{
+	LIST_REMOVE(watcher, link);
+}
+
+void muster__scoreboard_tell_room(struct muster__scoreboard *board)
+{
+	struct muster__board_watcher *watcher;
+
+	LIST_FOREACH(watcher, &board->watchers, link)
+		watcher->room(watcher);
 }
 
 /* One writer per slot: plain additions, stored so that readers never see half a number. */

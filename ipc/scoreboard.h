@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #define MUSTER__SLOTS 1024
 #define MUSTER__ROWS 56 /* listeners that are counted one by one; row 0 counts those beyond */
@@ -67,6 +68,15 @@ unsigned muster__scoreboard_max(const struct muster__scoreboard *board);
 void muster__scoreboard_set_starved(struct muster__scoreboard *board, bool starved);
 /* True once for each time it was set. */
 bool muster__scoreboard_take_starved(struct muster__scoreboard *board);
+
+/* Whoever in the primary waits for connections to close: each is called when a worker has said that one has. */
+struct muster__board_watcher {
+	LIST_ENTRY(muster__board_watcher) link;
+	void (*room)(struct muster__board_watcher *watcher);
+};
+void muster__scoreboard_watch(struct muster__scoreboard *board, struct muster__board_watcher *watcher);
+void muster__scoreboard_unwatch(struct muster__board_watcher *watcher);
+void muster__scoreboard_tell_room(struct muster__scoreboard *board);
 
 /* The worker's own side. */
 void muster__slot_opened(struct muster__slot *slot, unsigned row);

@@ -190,9 +190,25 @@ static void emit_disconnected(struct muster_cluster *cluster)
 	done(cluster, cluster->disconnected_data);
 }
 
+static void ask_all_to_leave(struct muster_cluster *cluster);
+
+/* Closing: those who can still take what was queued leave only after that. Where nobody is left, nobody can. */
+static void close_when_empty(struct muster_cluster *cluster)
+{
+	if (!cluster->closing || cluster->leaving)
+		return;
+	if (!muster__listeners_are_empty(cluster) && !TAILQ_EMPTY(&cluster->seats))
+		return;
+	muster__listeners_free(cluster);
+	ask_all_to_leave(cluster);
+	emptied(cluster);
+}
+
 static void cluster_turn(struct muster__object *object)
 {
 	struct muster_cluster *cluster = cluster_of(object);
+
+	close_when_empty(cluster);
 
 	if (cluster->disconnected != NULL && TAILQ_EMPTY(&cluster->seats))
 		emit_disconnected(cluster);
@@ -230,11 +246,17 @@ static void cluster_free(struct muster__object *object)
 	muster__listeners_free(cluster);
 	free_seats(cluster);
 	muster__listeners_clear(&cluster->on);
+	muster__scoreboard_unwatch(&cluster->watcher);
 	muster__scoreboard_free(cluster->board);
 	free(cluster);
 }
 
 static const struct muster__class cluster_class = { "cluster", cluster_turn, cluster_abandon, cluster_free };
+
+static void on_room(struct muster__board_watcher *watcher)
+{
+	muster__listeners_derive(MUSTER__CONTAINER(watcher, struct muster_cluster, watcher));
+}
 
 static int fill_defaults(struct muster_cluster_options *options)
 {
@@ -270,6 +292,8 @@ struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const 
 		return muster__no_object(-ENOMEM);
 	}
 	cluster->options = mine;
+	cluster->watcher.room = on_room;
+	muster__scoreboard_watch(cluster->board, &cluster->watcher);
 	TAILQ_INIT(&cluster->seats);
 	LIST_INIT(&cluster->listenings);
 	muster__object_init(&cluster->object, loop, &cluster_class);
@@ -283,8 +307,10 @@ void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster
 
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board)
 {
+	muster__scoreboard_unwatch(&cluster->watcher);
 	muster__scoreboard_free(cluster->board);
 	cluster->board = muster__scoreboard_share(board);
+	muster__scoreboard_watch(board, &cluster->watcher);
 }
 
 int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers, size_t size,
@@ -377,10 +403,9 @@ int muster_cluster_close(struct muster_cluster *cluster)
 	if (cluster->closing)
 		return MUSTER_ECLOSED;
 	cluster->closing = true;
-	muster__listeners_empty(cluster);
-	muster__listeners_free(cluster);
-	ask_all_to_leave(cluster);
-	emptied(cluster);
+	muster__listeners_end(cluster);
+	muster__object_open(&cluster->object);
+	muster__object_wake(&cluster->object);
 	return 0;
 }
 

@@ -196,6 +196,10 @@ static void derive(struct muster__listening *listening)
 	if (limited)
 		muster__scoreboard_set_starved(listening->cluster->board, true);
 	arm_retry(listening, limited || listening->returned_count > 0 || somebody_is_full(listening));
+	if (listening->socket.fd < 0) {
+		muster__object_wake(&listening->cluster->object);
+		return;
+	}
 	if (!is_shared(listening) && !limited && listening->returned_count == 0 &&
 	    pick(listening) < listening->member_count)
 		muster__acceptor_start(&listening->acceptor);
@@ -408,13 +412,39 @@ static void sweep(struct muster__listening *listening)
 			keep(listening, fd);
 }
 
-/* A client that is in the kernel's queue has a connection, as far as it knows; closing the socket would reset it. */
-void muster__listeners_empty(struct muster_cluster *cluster)
+/*
+ * A client that is in the kernel's queue has a connection, as far as it knows; closing the socket would reset it. So the
+ * queue comes in whole, whoever can take it, and what is left over waits here for answers.
+ */
+static void take_queue(struct muster__listening *listening)
+{
+	int left = SWEEP_MAX, fd;
+
+	while (left-- > 0 &&
+	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		keep(listening, fd);
+}
+
+void muster__listeners_end(struct muster_cluster *cluster)
 {
 	struct muster__listening *listening;
 
+	LIST_FOREACH(listening, &cluster->listenings, link) {
+		muster__acceptor_stop(&listening->acceptor);
+		take_queue(listening);
+		muster__listener_close(&listening->socket, true);
+		derive(listening);
+	}
+}
+
+bool muster__listeners_are_empty(const struct muster_cluster *cluster)
+{
+	const struct muster__listening *listening;
+
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		sweep(listening);
+		if (listening->returned_count > 0)
+			return false;
+	return true;
 }
 
 /* What was opened for workers goes with the last that leaves; one that died is about to be replaced. */
@@ -422,11 +452,11 @@ static void member_left(struct muster__listening *listening, bool dead)
 {
 	bool replaced = dead && listening->cluster->options.respawn && !listening->cluster->leaving;
 
-	if (listening->member_count == 0 && listening->name == NULL && !replaced) {
+	if (listening->member_count == 0 && listening->name == NULL && !replaced && !listening->cluster->closing) {
 		listening_free(listening);
 		return;
 	}
-	if (dead && is_shared(listening))
+	if (dead && is_shared(listening) && listening->socket.fd >= 0)
 		sweep(listening);
 	derive(listening);
 }
@@ -594,5 +624,6 @@ void muster__listeners_room(struct muster__process *process)
 		if (member != NULL)
 			member->full = false;
 	}
-	muster__listeners_derive(process->cluster);
+	/* The limit may be one over several clusters. */
+	muster__scoreboard_tell_room(process->cluster->board);
 }

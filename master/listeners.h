@@ -50,8 +50,10 @@ void muster__listeners_recover(struct muster__process *process);
 void muster__listeners_room(struct muster__process *process);
 /* Should each listener be accepting? After any change of the worker table. */
 void muster__listeners_derive(struct muster_cluster *cluster);
-/* Hand over what is queued on them and can be taken: no more will come. */
-void muster__listeners_empty(struct muster_cluster *cluster);
+/* No more will come: the sockets are closed, and what was queued on them is handed over as workers can take it. */
+void muster__listeners_end(struct muster_cluster *cluster);
+/* All of it is on its way. */
+bool muster__listeners_are_empty(const struct muster_cluster *cluster);
 /* Close them all: for good. */
 void muster__listeners_free(struct muster_cluster *cluster);
 

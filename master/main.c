@@ -33,6 +33,7 @@ struct daemon {
 	struct muster__service service;
 	struct muster_server *control;
 	struct event *signals[4];
+	bool pid_written;
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
 };
 
@@ -122,6 +123,7 @@ static void on_ready(struct muster__service *service, void *data)
 	(void)service;
 	if (daemon->config->pid_file != NULL)
 		err = muster__daemon_write_pid(daemon->config->pid_file);
+	daemon->pid_written = daemon->config->pid_file != NULL && err == 0;
 	if (err < 0)
 		muster__log(MUSTER_LOG_ERROR, "pid file %s: %s", daemon->config->pid_file, muster_strerror(err));
 	muster__daemon_tell(daemon->tell, FINE);
@@ -215,7 +217,7 @@ static int run(struct daemon *daemon)
 		return FAILED;
 	}
 	err = muster_loop_run(daemon->loop);
-	if (daemon->config->pid_file != NULL && daemon->tell < 0)
+	if (daemon->pid_written)
 		unlink(daemon->config->pid_file);
 	return err < 0 || daemon->service.failed ? FAILED : FINE;
 }

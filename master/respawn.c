@@ -13,7 +13,12 @@ unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const 
 		*failures = 0;
 		return 0;
 	}
-	for (i = 0; i < *failures && delay < rules->backoff_max_ms; i++)
+	/* The first time it may be anything: a kill, a full disk. Somebody who listened gets another chance at once. */
+	if (death->listened && *failures == 0) {
+		*failures = 1;
+		return 0;
+	}
+	for (i = death->listened; i < *failures && delay < rules->backoff_max_ms; i++)
 		delay = delay <= rules->backoff_max_ms / 2 ? delay * 2 : rules->backoff_max_ms;
 	++*failures;
 	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;

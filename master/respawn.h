@@ -17,7 +17,8 @@ struct muster__death {
 
 /*
  * How long to wait before the next fork for this seat; `failures` counts those in a row and is brought up to date. A worker
- * that worked is replaced at once, always: a client that can crash workers must not be able to buy an outage with it.
+ * that worked is replaced at once, always: a client that can crash workers must not be able to buy an outage with it. One
+ * that only listened is replaced at once too, the first time.
  */
 unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
 			       unsigned *failures);

@@ -58,11 +58,12 @@ struct muster_cluster {
 	struct muster_cluster_options options;
 	const struct muster__app *app; /* musterd's, instead of options.worker */
 	struct muster__scoreboard *board;
+	struct muster__board_watcher watcher;
 	struct muster__seats seats;
 	struct muster__listenings listenings;
 	unsigned next_id;
 	bool leaving; /* disconnect or close: nobody is replaced */
-	bool closing; /* close: on_close is due when the last has gone */
+	bool closing; /* close: what is queued is handed over, then they leave, then on_close is due */
 	void (*disconnected)(struct muster_cluster *cluster, void *data);
 	void *disconnected_data;
 };

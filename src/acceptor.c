@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #define ACCEPTS_PER_TURN 64
+#define ACCEPTS_AT_END 4096
 #define RETRY_MS 100
 #define ERROR_INTERVAL_MS 1000
 
@@ -96,14 +97,16 @@ static bool accept_one(struct muster__acceptor *acceptor)
 	int err = fd < 0 ? -errno : 0;
 
 	if (fd >= 0) {
+		acceptor->aborted = 0;
 		acceptor->ops->accepted(acceptor, fd);
 		return true;
 	}
 	if (err == -EAGAIN)
 		return false;
-	if (is_of_the_peer(err))
+	if (is_of_the_peer(err) && ++acceptor->aborted < ACCEPTS_PER_TURN)
 		return true;
-	/* Descriptors or memory are exhausted, or it is something that nobody has thought of. */
+	/* Descriptors or memory are exhausted, nothing but aborted ones comes, or it is what nobody has thought of. */
+	acceptor->aborted = 0;
 	throttle(acceptor);
 	report(acceptor, err);
 	return false;
@@ -127,6 +130,14 @@ static void on_ready(evutil_socket_t fd, short what, void *data)
 		;
 	if (acceptor->rotate_every != 0 && acceptor->running)
 		rotate(acceptor);
+}
+
+void muster__acceptor_drain(struct muster__acceptor *acceptor)
+{
+	unsigned left = ACCEPTS_AT_END;
+
+	while (left-- > 0 && accept_one(acceptor))
+		;
 }
 
 void muster__acceptor_init(struct muster__acceptor *acceptor, struct muster_loop *loop, int fd,

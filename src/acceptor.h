@@ -24,6 +24,7 @@ struct muster__acceptor {
 	int fd;
 	unsigned rotate_every; /* 0: alone on the socket; else shared: accepts between two moves to the queue's tail */
 	unsigned since_rotation;
+	unsigned aborted; /* connections in a row */
 	unsigned long long quiet_until_ms;
 	bool wanted, throttled, running;
 };
@@ -31,6 +32,9 @@ struct muster__acceptor {
 /* `rotate_every` not 0 makes it one of several processes on the socket. */
 void muster__acceptor_init(struct muster__acceptor *acceptor, struct muster_loop *loop, int fd,
 			   const struct muster__acceptor_ops *ops, unsigned rotate_every);
+
+/* Accept all that is queued now, wanted or not. The callbacks may stop the acceptor. */
+void muster__acceptor_drain(struct muster__acceptor *acceptor);
 
 /* Both may be called at any time and any number of times. Negative: -ENOMEM. */
 int muster__acceptor_start(struct muster__acceptor *acceptor);

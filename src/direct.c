@@ -114,7 +114,15 @@ static void here_room(struct muster__source *source)
 		look_for_room(here);
 }
 
-static const struct muster__source_ops here_ops = { here_close, here_address, here_fd, here_room };
+static void here_drain(struct muster__source *source)
+{
+	struct here *here = MUSTER__CONTAINER(source, struct here, source);
+
+	if (here->listener.fd >= 0)
+		muster__acceptor_drain(&here->acceptor);
+}
+
+static const struct muster__source_ops here_ops = { here_close, here_address, here_fd, here_room, here_drain };
 
 static struct here *here_new(struct muster__sink *sink)
 {

@@ -68,6 +68,7 @@ struct muster__source_ops {
 	int (*address)(struct muster__source *source, struct muster_address *out);
 	int (*fd)(const struct muster__source *source); /* or -1 */
 	void (*room)(struct muster__source *source);    /* a connection has gone; may be NULL */
+	void (*drain)(struct muster__source *source);   /* take what is queued: the end is near; may be NULL */
 };
 
 /* How a server on this loop starts to listen. `data` is the loop's ops_data. */

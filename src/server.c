@@ -385,6 +385,12 @@ void muster_server_destroy(struct muster_server *server)
 	muster__object_close(&server->object);
 }
 
+void muster__server_drain(struct muster_server *server)
+{
+	if (server->source != NULL && server->source->ops->drain != NULL)
+		server->source->ops->drain(server->source);
+}
+
 void muster__servers_each(struct muster_loop *loop, void (*fn)(struct muster_server *server, void *data), void *data)
 {
 	struct muster__object *object, *next;

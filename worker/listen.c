@@ -150,7 +150,15 @@ static void far_room(struct muster__source *source)
 		far->here->ops->room(far->here);
 }
 
-static const struct muster__source_ops far_ops = { far_close, far_address, far_fd, far_room };
+static void far_drain(struct muster__source *source)
+{
+	struct muster__far *far = far_of(source);
+
+	if (far->here != NULL)
+		far->here->ops->drain(far->here);
+}
+
+static const struct muster__source_ops far_ops = { far_close, far_address, far_fd, far_room, far_drain };
 
 static void fail(struct muster__far *far, int err, const char *call)
 {

@@ -73,6 +73,7 @@ static void close_server(struct muster_server *server, void *data)
 
 	if (muster_server_on(server, &on, self) == 0)
 		self->closing++;
+	muster__server_drain(server);
 	muster_server_close(server);
 }
 

@@ -247,7 +247,7 @@ START_TEST(a_drain_without_connections_ends_at_once)
 END_TEST
 
 /* No more than two workers take at once. */
-#define QUEUED 30
+#define QUEUED 100
 
 /* They were connected, and could not know. */
 START_TEST(a_drain_serves_those_who_wait_in_the_kernels_queue)
@@ -289,7 +289,7 @@ START_TEST(in_a_drain_under_load_no_client_hangs)
 	crowd_end(&crowd);
 	ck_assert_uint_lt(ms_to_end(daemon), SLACK_MS);
 	ck_assert_uint_gt(crowd.refused, 0);
-	ck_assert_uint_le(crowd.failed, QUEUED);
+	ck_assert_uint_le(crowd.failed, 10);
 	daemon_free(daemon);
 }
 END_TEST

@@ -1,6 +1,7 @@
 /* tests/master/test_listeners.c - connections on their way to workers: who gets them, and that none is lost or served twice. */
 #include "ipc/hook.h"
 #include "master/cluster.h"
+#include "master/listeners.h"
 #include "master/table.h"
 #include "src/loop.h"
 
@@ -543,6 +544,53 @@ START_TEST(full_workers_do_not_make_the_primary_spin)
 }
 END_TEST
 
+/* Put the timer off that asks full workers again: what happens then, happens because somebody said so. */
+static bool has_put_retry_off(void *data)
+{
+	struct muster_cluster *cluster = data;
+	struct muster__listening *listening = LIST_FIRST(&cluster->listenings);
+	struct timeval hour = { .tv_sec = 3600 };
+
+	if (!event_pending(&listening->retry, EV_TIMEOUT, NULL) ||
+	    listening->returned_count != (clients[1] < 0 ? 0 : 1))
+		return false;
+	return event_add(&listening->retry, &hour) == 0;
+}
+
+START_TEST(a_worker_that_had_refused_says_when_it_has_room)
+{
+	struct muster_cluster *cluster;
+
+	service.server.max_connections = 1;
+	cluster = policy_cluster(MUSTER_POLICY_ROUND_ROBIN, 1);
+	connect_many(0, 1);
+	greet_many(0, 1);
+	connect_many(1, 1);
+	run_until(test_loop, has_put_retry_off, cluster);
+	close(clients[0]);
+	greet_many(1, 1);
+	close(clients[1]);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+START_TEST(at_the_limit_over_all_workers_whoever_has_room_says_so)
+{
+	struct muster_cluster *cluster = policy_cluster(MUSTER_POLICY_ROUND_ROBIN, 2);
+
+	muster_cluster_set_max_connections(cluster, 1);
+	connect_many(0, 1);
+	greet_many(0, 1);
+	clients[1] = -1;
+	run_until(test_loop, has_put_retry_off, cluster);
+	connect_many(1, 1);
+	close(clients[0]);
+	greet_many(1, 1);
+	close(clients[1]);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 START_TEST(room_in_a_worker_lets_the_next_one_in)
 {
 	struct muster_cluster *cluster;
@@ -931,6 +979,8 @@ static void add_hand_over(Suite *suite)
 	tcase_add_test(full, what_a_full_worker_refuses_goes_to_another);
 	tcase_add_test(full, when_all_are_full_the_kernel_holds_the_rest_until_one_has_room);
 	tcase_add_test(full, full_workers_do_not_make_the_primary_spin);
+	tcase_add_test(full, a_worker_that_had_refused_says_when_it_has_room);
+	tcase_add_test(full, at_the_limit_over_all_workers_whoever_has_room_says_so);
 	tcase_add_test(full, room_in_a_worker_lets_the_next_one_in);
 	tcase_add_loop_test(full, a_limit_over_all_workers_holds, 0, 2);
 	tcase_add_test(full, a_limit_that_is_lifted_lets_all_in);

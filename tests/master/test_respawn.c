@@ -17,7 +17,9 @@ static const struct row rows[] = {
 	{ { .listened = true, .served = true, .lived_ms = 5 }, 9, 0, 0 },
 	{ { .listened = true, .served = false, .lived_ms = 1000 }, 3, 0, 0 },
 	/* Not proven: it waits, longer each time, up to the most. */
-	{ { .listened = true, .served = false, .lived_ms = 999 }, 0, 100, 1 },
+	{ { .listened = true, .served = false, .lived_ms = 999 }, 0, 0, 1 },
+	{ { .listened = true, .served = false, .lived_ms = 999 }, 1, 100, 2 },
+	{ { .listened = true, .served = false, .lived_ms = 999 }, 2, 200, 3 },
 	{ { .listened = false, .served = false, .lived_ms = 0 }, 0, 100, 1 },
 	{ { .listened = false, .served = true, .lived_ms = 999 }, 0, 100, 1 },
 	{ { .lived_ms = 10 }, 1, 200, 2 },

@@ -229,7 +229,7 @@ START_TEST(a_server_without_descriptors_tells_waits_and_goes_on)
 	static struct server_counts counts;
 	struct muster_server *server = listening_server(test_loop, &counts);
 	unsigned before;
-	int client = client_connect_port(server_port(server));
+	int client = client_connect_port(server_port(server)), second;
 
 	descriptors_exhaust(0);
 	run_until_count(test_loop, counts.error, 1);
@@ -244,8 +244,11 @@ START_TEST(a_server_without_descriptors_tells_waits_and_goes_on)
 	ck_assert(muster_server_is_listening(server));
 	ck_assert_uint_eq(counts.close, 0);
 	descriptors_release();
+	/* valgrind, which only plays the limit, has lost the first client. */
+	second = client_connect_port(server_port(server));
 	run_until_count(test_loop, counts.connection, 1);
 	close(client);
+	close(second);
 }
 END_TEST
 
