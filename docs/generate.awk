@@ -4,7 +4,7 @@
 # declaration, or to several. Exits 1, and says why, if a function has none.
 
 function trim(s) { gsub(/[ \t]+/, " ", s); sub(/^ /, "", s); sub(/ $/, "", s); return s }
-function bare(s) { sub(/^[ \t]*(\/\*|\*)/, "", s); sub(/\*\/.*/, "", s); return trim(s) }
+function bare(s) { sub(/\*\/.*/, "", s); sub(/^[ \t]*\/?\*/, "", s); return trim(s) }
 function function_in(s) { return match(s, /muster_[a-z0-9_]+\(/) ? substr(s, RSTART, RLENGTH - 1) : "" }
 
 # ---- Text: a new line for each sentence, and a macro for each word that has one.
@@ -32,7 +32,7 @@ function put_word(word,    core, before, after) {
 	gsub(/\\/, "\\e", word); gsub(/`/, "", word); sub(/^-/, "\\-", word)
 	if (length(line word) > 76) end_line()
 	line = line (line != "" ? " " : "") word
-	if (word ~ /[.!?][")]*$/) end_line()
+	if (word ~ /[^.][.!?][")]*$/) end_line()
 }
 
 function put_text(text,    i, n, words) {
@@ -43,11 +43,12 @@ function put_text(text,    i, n, words) {
 
 # ---- Entries of a list: a function, or a type and its members.
 
-function list(wanted) { if (wanted != listing) print (listing = wanted) ? ".Bl -tag -width Ds" : ".El" }
+function list(wanted) { if (wanted != listing) print ((listing = wanted) ? ".Bl -tag -width Ds" : ".El") }
 
-function put_function(decl, name,    i, c, depth, argument) {
+function put_function(decl, name,    i, c, depth, type, argument) {
 	i = index(decl, name "(")
-	print ".It Xo\n.Ft " trim(substr(decl, 1, i - 1)) "\n.Fo " name
+	type = trim(substr(decl, 1, i - 1))
+	print ".It Xo\n.Ft " (type ~ /\*$/ ? "\"" type "\" Ns Fo " : type "\n.Fo ") name
 	decl = substr(decl, i + length(name) + 1)
 	for (i = depth = 1; depth > 0; i++) {
 		c = substr(decl, i, 1)
@@ -103,17 +104,16 @@ pass != 2 && open {
 	known[function_in(decl)]
 	sub(/ \{.*/, "", decl)
 	if (sub(/^ static inline /, "", decl)) inlines[function_in(decl)] = decl
+	decl = ""
 }
 pass != 2 { next }
 
 # ---- Then the one header.
 
 FNR == 1 {
-	title = toupper(FILENAME)
-	gsub(/.*\/|\.H$/, "", title); gsub(/_/, " ", title)
 	text = bare($0)
 	sub(/^[^ ]* - /, "", text)
-	print ".Sh " title "\n.In muster/" substr(FILENAME, match(FILENAME, /[^\/]*$/)) "\n.Pp"
+	print ".In muster/" substr(FILENAME, match(FILENAME, /[^\/]*$/)) "\n.Pp"
 	put_text(toupper(substr(text, 1, 1)) substr(text, 2))
 	next
 }
@@ -121,9 +121,9 @@ commenting { doc = doc " " bare($0); commenting = !/\*\//; next }
 
 # The lines of a struct, an enum, or a map of codes. Members of a union are called as they are used: handle.fd.
 kind == "codes" {
-	split($0, part, /[(,"]/)
+	split($0, part, /[(,]/)
 	member[++members] = "MUSTER_E" part[2]
-	about[members] = part[5]
+	about[members] = substr($0, match($0, /".*"/) + 1, RLENGTH - 2)
 	if (!/\\$/) put_type()
 	next
 }

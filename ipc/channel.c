@@ -11,6 +11,7 @@
 #include "ipc/fdpass.h"
 #include "src/fd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <muster/error.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static int tickets_grow(struct muster__tickets *tickets)
 
 	if (ring == NULL)
 		return -ENOMEM;
+	assert(tickets->size > 0 || tickets->count == 0);
 	for (i = 0; i < tickets->count; i++)
 		ring[i] = tickets->ring[(tickets->first + i) % tickets->size];
 	free(tickets->ring);

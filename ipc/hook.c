@@ -14,12 +14,14 @@
 
 void (*muster__hook)(const char *point) = NULL;
 
+static const char *fatal_point;
+
 static void kill_here(const char *point)
 {
 	const char *once = getenv("MUSTER_TEST_KILL_ONCE");
 	int fd;
 
-	if (strcmp(point, getenv("MUSTER_TEST_KILL")) != 0)
+	if (strcmp(point, fatal_point) != 0)
 		return;
 	fd = once != NULL ? open(once, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) : -1;
 	if (once == NULL || fd >= 0)
@@ -28,7 +30,8 @@ static void kill_here(const char *point)
 
 __attribute__((constructor)) static void hook_from_env(void)
 {
-	if (getenv("MUSTER_TEST_KILL") != NULL)
+	fatal_point = getenv("MUSTER_TEST_KILL");
+	if (fatal_point != NULL)
 		muster__hook = kill_here;
 }
 

@@ -9,6 +9,6 @@ struct muster_server;
  * Listen on the configured path, with the configured mode; a missing folder is made, a dead socket replaced. The answer to
  * {"command":"status"} is the status. 0 or negative, with a reason in the log.
  */
-int muster__control_open(struct muster__service *service, struct muster_server **server);
+int muster__control_open(struct muster__service *service, struct muster_server **out);
 
 #endif

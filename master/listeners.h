@@ -34,7 +34,7 @@ struct muster__listening {
 /* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
 int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *listener,
 				struct muster__listener *socket, unsigned max_connections,
-				struct muster__listening **listening);
+				struct muster__listening **out);
 
 /* A worker asked to listen; it is answered. */
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line);

@@ -317,8 +317,6 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 	functions[node->key->kind](reader, node);
 }
 
-void muster__free_values(const struct muster__grammar *object, void *base);
-
 static void free_structs(const struct muster__key *key, void *base)
 {
 	char *structs, *each;

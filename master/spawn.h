@@ -6,6 +6,6 @@ struct muster__process;
 struct muster__seat;
 
 /* Fork the worker of a seat that has none. on_fork follows. 0 or -errno. */
-int muster__spawn(struct muster__seat *seat, struct muster__process **process);
+int muster__spawn(struct muster__seat *seat, struct muster__process **out);
 
 #endif

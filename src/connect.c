@@ -86,12 +86,11 @@ size_t muster__connect_attempts(const struct muster__connect *way, const struct 
 
 static bool still_there(struct muster__connect *way)
 {
-	bool stopped = way->stopped;
-
 	way->busy = false;
-	if (way->unowned)
-		free(way);
-	return !stopped;
+	if (!way->unowned)
+		return !way->stopped;
+	free(way);
+	return false;
 }
 
 static bool tell_attempt(struct muster__connect *way, enum muster__attempt what)

@@ -21,11 +21,11 @@ struct muster__connect_ops {
 };
 
 /*
- * Begin. *way lives until it is freed: after made or failed it does nothing any more, but knows what was tried.
+ * Begin. *out lives until it is freed: after made or failed it does nothing any more, but knows what was tried.
  * -EINVAL, -ENAMETOOLONG, -ENOMEM.
  */
 int muster__connect_start(struct muster_loop *loop, const struct muster_connect_options *options,
-			  const struct muster__connect_ops *ops, void *owner, struct muster__connect **way);
+			  const struct muster__connect_ops *ops, void *owner, struct muster__connect **out);
 
 /* What became of the addresses tried: see muster_socket_attempts. */
 size_t muster__connect_attempts(const struct muster__connect *way, const struct muster_error **attempts);

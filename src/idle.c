@@ -23,11 +23,11 @@ struct muster__idle {
 	void *data;
 };
 
-static void arm(struct muster__idle *idle, unsigned ms)
+static int arm(struct muster__idle *idle, unsigned ms)
 {
 	struct timeval delay = muster__ms(ms);
 
-	muster__event_add(idle->loop, &idle->timer, &delay);
+	return muster__event_add(idle->loop, &idle->timer, &delay);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *data)
@@ -53,7 +53,10 @@ struct muster__idle *muster__idle_new(struct muster_loop *loop, unsigned ms, voi
 		return NULL;
 	*idle = (struct muster__idle){ .loop = loop, .last_ms = muster__now_ms(), .ms = ms, .fn = fn, .data = data };
 	event_assign(&idle->timer, loop->base, -1, EV_PERSIST, on_timer, idle);
-	arm(idle, ms);
+	if (arm(idle, ms) < 0) {
+		free(idle);
+		return NULL;
+	}
 	return idle;
 }
 
@@ -67,10 +70,9 @@ void muster__idle_touch(struct muster__idle *idle)
 	if (idle == NULL)
 		return;
 	idle->last_ms = muster__now_ms();
-	if (idle->told) {
-		idle->told = false;
-		arm(idle, idle->ms);
-	}
+	/* Without memory the next traffic tries again. */
+	if (idle->told)
+		idle->told = arm(idle, idle->ms) < 0;
 }
 
 void muster__idle_free(struct muster__idle *idle)

@@ -57,6 +57,7 @@ void muster__log(enum muster_log_level level, const char *format, ...)
 		return;
 	used = snprintf(line, sizeof line, "%s", role_now);
 	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it has just been started */
 	vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
 	va_end(arguments);
 

@@ -13,14 +13,14 @@ struct muster__lookup;
 /* Called once, never from inside muster__lookup_start; `addresses` are borrowed. err is negative or 0. */
 typedef void (*muster__looked_up)(int err, const struct muster__sockaddr *addresses, size_t count, void *data);
 
-/* family 0, 4 or 6; resolv.conf and hosts are honoured. 0 and *lookup, which lives until `done` or cancel. -ENOMEM. */
-int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, int hints,
+/* family 0, 4 or 6; resolv.conf and hosts are honoured. 0 and *out, which lives until `done` or cancel. -ENOMEM. */
+int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, int flags,
 			 muster__looked_up done,
-			 void *data, struct muster__lookup **lookup);
+			 void *data, struct muster__lookup **out);
 
 /* There is nothing to look up: `done` with no address at the end of the turn, cancelled like a real one. */
 int muster__lookup_nothing(struct muster_loop *loop, muster__looked_up done, void *data,
-			   struct muster__lookup **lookup);
+			   struct muster__lookup **out);
 
 void muster__lookup_cancel(struct muster__lookup *lookup);
 

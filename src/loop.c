@@ -28,9 +28,8 @@ static void schedule_batch(struct muster_loop *loop)
 {
 	static const struct timeval now = { 0, 0 };
 
-	if (loop->in_batch)
-		event_add(loop->deferred, &now);
-	else
+	/* Without memory for a timer the next batch comes in this turn: better too soon than never. */
+	if (!loop->in_batch || event_add(loop->deferred, &now) < 0)
 		event_active(loop->deferred, EV_TIMEOUT, 1);
 }
 

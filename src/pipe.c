@@ -9,8 +9,12 @@
 static void on_source_data(struct muster_socket *from, const void *bytes, size_t length, void *data)
 {
 	struct muster_socket *to = data;
+	int err = muster_socket_write(to, bytes, length);
 
-	if (muster_socket_write(to, bytes, length) < 0) {
+	/* Nobody else is there to be told that bytes are lost. */
+	if (err == -ENOMEM)
+		muster__socket_fail(to, err, "write");
+	if (err < 0) {
 		muster_socket_unpipe(from);
 		muster_socket_pause(from);
 	} else if (muster_socket_needs_drain(to)) {

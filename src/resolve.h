@@ -15,7 +15,7 @@ typedef void (*muster__resolved)(void *owner, int err, const struct muster__sock
 
 /* -EINVAL, -ENAMETOOLONG (the options), -ENOMEM, or what the user's lookup function returned. */
 int muster__resolve_start(struct muster_loop *loop, const struct muster_connect_options *options, muster__resolved done,
-			  void *owner, struct muster__resolve **resolve);
+			  void *owner, struct muster__resolve **out);
 
 /* NULL is fine. */
 void muster__resolve_cancel(struct muster__resolve *resolve);

@@ -40,6 +40,7 @@ struct muster_server {
 	bool ready;         /* the source is bound */
 	bool listening_due; /* on_listening has not been delivered yet */
 	bool error_due;
+	struct muster__log_limit refused; /* connections for want of memory: how often that is told */
 	struct muster_error error;
 };
 
@@ -212,7 +213,8 @@ static void server_adopt(struct muster__sink *sink, int fd)
 	}
 	socket = muster__socket_accepted(sink->loop, fd, &server->options, &server->owner, sink->row);
 	if (socket == NULL) {
-		server_accept_failed(sink, -ENOMEM);
+		if (muster__log_allowed(&server->refused))
+			server_accept_failed(sink, -ENOMEM);
 		return;
 	}
 	server->connections++;

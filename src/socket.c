@@ -58,7 +58,7 @@ static void reset_now(struct muster_socket *socket);
 static void emit_connected(struct muster_socket *socket)
 {
 	socket->connected_due = false;
-	if (socket->reset_due && muster__tune_is_tcp(socket->fd)) {
+	if (socket->reset_due) {
 		reset_now(socket);
 		return;
 	}
@@ -352,11 +352,22 @@ static void forget_way(struct muster_socket *socket)
 	socket->rare->connect = NULL;
 }
 
+/* Half a character of an earlier connection. Not sooner: a handler up the stack might be reading it. */
+static void forget_rest(struct muster_socket *socket)
+{
+	char *text;
+	size_t length;
+
+	if (socket->rare->decoder != NULL)
+		muster__decode_end(socket->rare->decoder, &text, &length);
+}
+
 static void on_made(void *owner, int fd)
 {
 	struct muster_socket *socket = owner;
 
 	forget_way(socket);
+	forget_rest(socket);
 	socket->connecting = false;
 	socket->fd = fd;
 	apply_wishes(socket);
@@ -387,7 +398,7 @@ static int may_connect(const struct muster_socket *socket)
 int muster_socket_connect_sized(struct muster_socket *socket, const struct muster_connect_options *options, size_t size)
 {
 	struct muster_connect_options mine;
-	struct muster__connect *way;
+	struct muster__connect *way = NULL;
 	int err = muster__sized_copy(&mine, sizeof mine, options, size);
 
 	if (err == 0)
@@ -402,6 +413,7 @@ int muster_socket_connect_sized(struct muster_socket *socket, const struct muste
 	socket->rare->connect = way;
 	muster__socket_begin(socket);
 	socket->connecting = true;
+	socket->by_path = mine.port == 0;
 	return mine.timeout_ms != 0 ? muster_socket_set_timeout(socket, mine.timeout_ms) : 0;
 }
 
@@ -521,7 +533,7 @@ int muster_socket_reset(struct muster_socket *socket)
 {
 	if (socket->destroyed)
 		return 0;
-	if (socket->fd >= 0 && !muster__tune_is_tcp(socket->fd))
+	if (socket->fd >= 0 ? !muster__tune_is_tcp(socket->fd) : socket->connecting && socket->by_path)
 		return MUSTER_EHANDLETYPE;
 	if (socket->connecting)
 		socket->reset_due = true;

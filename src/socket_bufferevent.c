@@ -26,9 +26,11 @@ static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *in
 	struct muster_socket *socket = data;
 
 	(void)buffer;
+	if (socket->destroyed)
+		return;
 	socket->bytes_written += info->n_added;
 	muster__idle_touch(socket->rare->idle);
-	if (info->n_deleted > 0 && !socket->destroyed)
+	if (info->n_deleted > 0)
 		muster__socket_sent(socket);
 }
 

@@ -10,6 +10,7 @@
 #include "src/idle.h"
 #include "src/output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -33,8 +34,9 @@ struct muster__rare *muster__socket_rare(struct muster_socket *socket)
 
 size_t muster__socket_unsent(const struct muster_socket *socket)
 {
+	/* What a bufferevent without a descriptor still holds will never be sent. */
 	if (socket->rare->bufferevent != NULL)
-		return evbuffer_get_length(bufferevent_get_output(socket->rare->bufferevent));
+		return socket->fd < 0 ? 0 : evbuffer_get_length(bufferevent_get_output(socket->rare->bufferevent));
 	return muster__output_length(socket->output);
 }
 
@@ -68,6 +70,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 	struct muster__owner *owner = socket->owner;
 
 	socket->connected_due = socket->finish_due = false;
+	assert(socket->rare != NULL);
 	socket->connecting = false;
 	muster__connect_stop(socket->rare->connect);
 	socket->bytes_written -= muster__socket_unsent(socket);

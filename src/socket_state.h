@@ -69,6 +69,7 @@ struct muster_socket {
 	bool connected_due : 1;
 	bool destroyed : 1;
 	bool destroy_soon : 1;
+	bool by_path : 1;   /* it is, or was, on its way to a path */
 	bool reset_due : 1; /* once it is connected */
 	bool had_error : 1;
 	bool no_delay : 1; /* wishes for the connection to come */

@@ -268,6 +268,8 @@ bool muster_socket_needs_drain(const struct muster_socket *socket)
 
 void muster__socket_start_writing(struct muster_socket *socket)
 {
+	if (socket->corked > 0 && muster__output_is_pending(socket->output))
+		return;
 	if (muster__output_is_pending(socket->output)) {
 		if (muster__output_watch(socket->output, socket->fd) < 0)
 			muster__socket_fail(socket, -ENOMEM, "write");

@@ -64,8 +64,10 @@ static inline struct muster_cluster *muster_cluster_new(struct muster_loop *loop
 	return muster_cluster_new_sized(loop, options, sizeof *options);
 }
 
+/* Add a table of handlers for all workers, those to come as well; several are called in the order added. -ENOMEM, -E2BIG. */
 MUSTER_API int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
 				       size_t size, void *data);
+/* Take the last equal pair away. -ENOENT if there is none. */
 MUSTER_API int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
 					size_t size, void *data);
 
@@ -103,14 +105,17 @@ MUSTER_API struct muster_worker *muster_cluster_next(struct muster_cluster *clus
 /* One limit over all workers: at it the primary stops accepting. 0 is none. */
 MUSTER_API void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max);
 
+/* The loop it was made on (borrowed). */
 MUSTER_API struct muster_loop *muster_cluster_loop(const struct muster_cluster *cluster);
 
 /* cluster.worker: in a worker this process, else NULL; and whether this is no worker. */
 MUSTER_API struct muster_worker *muster_worker_self(void);
 MUSTER_API bool muster_is_primary(void);
 
+/* As for the cluster, for this worker alone; the cluster's tables are called as well. -ENOMEM, -E2BIG. */
 MUSTER_API int muster_worker_on_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
 				      size_t size, void *data);
+/* Take the last equal pair away. -ENOENT if there is none. */
 MUSTER_API int muster_worker_off_sized(struct muster_worker *worker, const struct muster_worker_handlers *handlers,
 				       size_t size, void *data);
 

@@ -248,14 +248,20 @@ MUSTER_API int muster_socket_type_of_service(const struct muster_socket *socket)
 MUSTER_API int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out);
 MUSTER_API int muster_socket_remote_address(struct muster_socket *socket, struct muster_address *out);
 
+/* Since the connection began: what came, and what was written, with what is queued of it. */
 MUSTER_API uint64_t muster_socket_bytes_read(const struct muster_socket *socket);
-MUSTER_API uint64_t muster_socket_bytes_written(const struct muster_socket *socket); /* with what is queued */
+MUSTER_API uint64_t muster_socket_bytes_written(const struct muster_socket *socket);
+/* What is queued: writableLength; and from how much on muster_socket_needs_drain is true. */
 MUSTER_API size_t muster_socket_buffered(const struct muster_socket *socket);
 MUSTER_API size_t muster_socket_high_water_mark(const struct muster_socket *socket);
 
+/* Which sides are open: readyState. */
 MUSTER_API enum muster_ready_state muster_socket_ready_state(const struct muster_socket *socket);
+/* On its way to a connection. */
 MUSTER_API bool muster_socket_is_connecting(const struct muster_socket *socket);
+/* Without a connection, on its way or not. */
 MUSTER_API bool muster_socket_is_pending(const struct muster_socket *socket);
+/* Closed by either side or by an error; on_close has come or will. */
 MUSTER_API bool muster_socket_is_destroyed(const struct muster_socket *socket);
 
 /* The descriptor (borrowed), or -1. */

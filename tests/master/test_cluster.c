@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <sched.h>
 #include <linux/sockios.h>
 #include <signal.h>
@@ -88,6 +89,27 @@ START_TEST(nothing_is_told_before_fork_has_returned)
 	ck_assert_ptr_null(muster_worker_self());
 	run_until_count(test_loop, counts.listening, 1);
 	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static void fork_and_wait_for_its_first_words(void *data)
+{
+	struct muster_worker *worker;
+	struct pollfd readable = { .events = POLLIN };
+
+	ck_assert_int_eq(muster_cluster_fork(data, NULL, &worker), 0);
+	readable.fd = worker->channel.fd;
+	ck_assert_int_eq(poll(&readable, 1, (int)test_patience() * 1000), 1);
+}
+
+START_TEST(fork_is_told_first_however_quick_the_worker_is)
+{
+	struct muster_cluster *cluster = new_cluster(NULL, &service, &counts);
+
+	ck_assert_int_eq(muster_loop_defer(test_loop, fork_and_wait_for_its_first_words, cluster), 0);
+	run_until_count(test_loop, counts.listening, 1);
+	close_cluster(cluster, &counts);
+	ck_assert_str_eq(counts.order, "fork1 online1 listening1 disconnect1 exit1 close0");
 }
 END_TEST
 
@@ -858,6 +880,7 @@ static void add_lives(Suite *suite)
 
 	tcase_add_test(life, a_life_has_its_events_in_order_and_once_each);
 	tcase_add_test(life, nothing_is_told_before_fork_has_returned);
+	tcase_add_test(life, fork_is_told_first_however_quick_the_worker_is);
 	tcase_add_test(life, the_table_of_one_worker_hears_of_that_worker_alone);
 	tcase_add_test(life, a_worker_may_be_asked_to_leave_when_it_is_forked);
 	tcase_add_test(life, a_worker_whose_function_returns_with_nothing_alive_exits_with_0);

@@ -1,4 +1,5 @@
 /* tests/master/test_listeners.c - connections on their way to workers: who gets them, and that none is lost or served twice. */
+#include "ipc/fdpass.h"
 #include "ipc/hook.h"
 #include "master/cluster.h"
 #include "master/listeners.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,16 @@ static struct worker_counts counts;
 static struct service service;
 static int clients[MOST];
 static unsigned served[WORKERS_MOST]; /* by worker id */
+
+static unsigned seen_messages(const char *what)
+{
+	const char *at = counts.said;
+	unsigned found = 0;
+
+	for (; (at = strstr(at, what)) != NULL; at++)
+		found++;
+	return found;
+}
 
 static void connect_many(unsigned first, unsigned count)
 {
@@ -155,32 +167,28 @@ END_TEST
 START_TEST(least_connections_fills_up_whoever_has_fewest)
 {
 	struct muster_cluster *cluster = policy_cluster(MUSTER_POLICY_LEAST_CONNECTIONS, 2);
-	unsigned i, lost = 0;
+	unsigned by[8], i;
 
-	connect_many(0, 8);
-	greet_many(0, 8);
+	for (i = 0; i < 8; i++) {
+		connect_many(i, 1);
+		served[by[i] = greeted_by(clients[i])]++;
+	}
 	ck_assert_uint_eq(served[1], 4);
 	ck_assert_uint_eq(served[2], 4);
-	/* All that worker 1 has go; it gets the next four. The order of the first eight was 1 2 1 2 or 2 1 2 1. */
-	for (i = 0; i < 8; i++) {
-		char id[2];
-
-		client_send_text(clients[i], "?");
-		run_until_readable(clients[i]);
-		client_receive(clients[i], id, 1);
+	/* All that worker 1 has go: the next four are its. */
+	for (i = 0; i < 8; i++)
+		if (by[i] == 1)
+			close(clients[i]);
+	while (seen_messages("closed") < 4)
+		event_base_loop(muster_loop_base(test_loop), EVLOOP_ONCE);
+	for (i = 8; i < 12; i++) {
+		connect_many(i, 1);
+		greet_many(i, 1);
 	}
-	memset(served, 0, sizeof served);
-	lost = counts.message;
-	for (i = 0; i < 8; i += 2)
-		close(clients[i]);
-	run_until_count(test_loop, counts.message, lost + 4);
-	connect_many(8, 4);
-	greet_many(8, 4);
-	ck_assert_uint_eq(served[1] + served[2], 4);
-	ck_assert(served[1] == 4 || served[2] == 4);
-	for (i = 1; i < 8; i += 2)
-		close(clients[i]);
-	close_many(8, 4);
+	ck_assert_uint_eq(served[1], 8);
+	for (i = 0; i < 12; i++)
+		if (i >= 8 || by[i] == 2)
+			close(clients[i]);
 	close_cluster(cluster, &counts);
 }
 END_TEST
@@ -448,30 +456,105 @@ END_TEST
 START_TEST(a_shared_listener_goes_on_when_a_worker_is_killed)
 {
 	struct muster_cluster *cluster = policy_cluster(MUSTER_POLICY_SHARED, 2);
+	unsigned victim = (unsigned)_i + 1;
 
 	lines_record(MUSTER_LOG_ERROR);
-	process_freeze(pid_of(cluster, 1));
+	process_freeze(pid_of(cluster, victim));
 	connect_many(0, 20);
-	kill(pid_of(cluster, 1), SIGKILL);
+	kill(pid_of(cluster, victim), SIGKILL);
 	greet_many(0, 20);
-	ck_assert_uint_eq(served[2], 20);
+	ck_assert_uint_eq(served[3 - victim], 20);
 	close_many(0, 20);
 	run_until_count(test_loop, counts.exit, 1);
 	close_cluster(cluster, &counts);
 }
 END_TEST
 
-/* ---- Full workers. */
-
-static unsigned seen_messages(const char *what)
+/* The dead may have been woken for what is queued, and nobody else will be: the primary hands it over. */
+START_TEST(what_is_queued_on_a_shared_listener_is_handed_over_when_a_worker_is_killed)
 {
-	const char *at = counts.said;
-	unsigned found = 0;
+	struct muster_cluster *cluster = policy_cluster(MUSTER_POLICY_SHARED, 2);
 
-	for (; (at = strstr(at, what)) != NULL; at++)
-		found++;
-	return found;
+	lines_record(MUSTER_LOG_ERROR);
+	process_freeze(pid_of(cluster, 1));
+	process_freeze(pid_of(cluster, 2));
+	connect_many(0, 20);
+	kill(pid_of(cluster, 1), SIGKILL);
+	run_until_count(test_loop, counts.exit, 1);
+	ck_assert_uint_eq(on_their_way(cluster, 2), 16);
+	kill(pid_of(cluster, 2), SIGCONT);
+	greet_many(0, 20);
+	ck_assert_uint_eq(served[2], 20);
+	close_many(0, 20);
+	close_cluster(cluster, &counts);
 }
+END_TEST
+
+/* As a worker of Node's at its descriptor limit: it says that nothing arrived, and no more. */
+static void answer_nack_only(int fd)
+{
+	static const char nack[] = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
+	char bytes[65536];
+	struct muster__fds fds;
+	ssize_t got;
+	const char *at;
+
+	for (;;) {
+		poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, -1);
+		got = muster__fdpass_receive(fd, bytes, sizeof bytes - 1, &fds);
+		if (got <= 0 && got != -EAGAIN)
+			_exit(0);
+		bytes[got > 0 ? got : 0] = '\0';
+		for (at = bytes; (at = strstr(at, "NODE_HANDLE")) != NULL; at++)
+			muster__fdpass_send(fd, nack, sizeof nack - 1, -1);
+		while (fds.count > 0)
+			close(fds.fd[--fds.count]);
+	}
+}
+
+static int take_nothing(struct muster_worker *self, void *data)
+{
+	static const char question[] =
+		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\",\"port\":0,"
+		"\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":1}\n";
+
+	if (muster_worker_id(self) != 1)
+		return serve(self, data);
+	muster__channel_print(&self->channel, question, sizeof question - 1);
+	muster__channel_flush(&self->channel);
+	answer_nack_only(self->channel.fd);
+	return 0;
+}
+
+static bool has_member(void *data)
+{
+	const struct muster_cluster *cluster = data;
+	const struct muster__listening *listening = LIST_FIRST(&cluster->listenings);
+
+	return listening != NULL && listening->member_count > 0;
+}
+
+START_TEST(a_connection_that_did_not_arrive_goes_to_another)
+{
+	struct muster_cluster *cluster =
+		new_cluster(&(struct muster_cluster_options){ .worker = take_nothing }, &service, &counts);
+
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_until(test_loop, has_member, cluster);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_until_count(test_loop, counts.listening, 1);
+	connect_many(0, 10);
+	greet_many(0, 10);
+	ck_assert_uint_eq(served[2], 10);
+	close_many(0, 10);
+	lines_record(MUSTER_LOG_ERROR);
+	kill(pid_of(cluster, 1), SIGKILL);
+	run_until_count(test_loop, counts.exit, 1);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+/* ---- Full workers. */
 
 START_TEST(what_a_full_worker_refuses_goes_to_another)
 {
@@ -975,7 +1058,9 @@ static void add_hand_over(Suite *suite)
 	tcase_add_test(once, killed_before_it_has_decided_another_worker_serves);
 	tcase_add_test(once, killed_after_it_has_decided_the_connection_is_over);
 	tcase_add_loop_test(once, of_many_on_their_way_exactly_the_decided_one_is_over, 0, 2);
-	tcase_add_test(once, a_shared_listener_goes_on_when_a_worker_is_killed);
+	tcase_add_loop_test(once, a_shared_listener_goes_on_when_a_worker_is_killed, 0, 2);
+	tcase_add_test(once, what_is_queued_on_a_shared_listener_is_handed_over_when_a_worker_is_killed);
+	tcase_add_test(once, a_connection_that_did_not_arrive_goes_to_another);
 	tcase_add_test(full, what_a_full_worker_refuses_goes_to_another);
 	tcase_add_test(full, when_all_are_full_the_kernel_holds_the_rest_until_one_has_room);
 	tcase_add_test(full, full_workers_do_not_make_the_primary_spin);

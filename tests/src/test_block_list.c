@@ -87,6 +87,8 @@ static const struct {
 	{ RANGE, "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true },
 	{ RANGE, "::ffff:1.0.0.1", "::1:0:0:0", 0, "1.0.0.2", false },
 	{ RANGE, "::ffff:1.0.0.1", "::1:0:0:0", 0, "::ffff:1.0.0.2", true },
+	{ RANGE, "::1", "::ffff:1.0.0.5", 0, "1.0.0.3", false },
+	{ RANGE, "::1", "::ffff:1.0.0.5", 0, "::ffff:1.0.0.3", true },
 	{ SUBNET, "10.1.2.3", NULL, 8, "10.0.0.0", true },
 	{ SUBNET, "10.1.2.3", NULL, 8, "10.255.255.255", true },
 	{ SUBNET, "10.1.2.3", NULL, 8, "9.255.255.255", false },

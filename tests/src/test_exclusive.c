@@ -175,6 +175,9 @@ static void serve_until(int end)
 	event_add(parent, NULL);
 	start(loop, 1);
 	muster_loop_run(loop);
+	muster__acceptor_stop(&acceptor);
+	event_free(parent);
+	muster_loop_free(loop);
 	_exit(0);
 }
 

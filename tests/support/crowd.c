@@ -67,7 +67,7 @@ static void listen_to(struct crowd *crowd, struct crowd_client *client)
 		finish(crowd, client, &crowd->failed);
 		return;
 	}
-	ck_assert_mem_eq(answer, QUESTION + client->received, (size_t)got);
+	ck_assert_mem_eq(answer, &QUESTION[client->received], (size_t)got);
 	client->received += (size_t)got;
 	if (client->received == LENGTH)
 		finish(crowd, client, &crowd->answered);
