@@ -6,9 +6,12 @@
 #include "ipc/child.h"
 
 #include "ipc/plan.h"
+#include "ipc/scoreboard.h"
 #include "src/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,8 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define EXIT_CANNOT_RUN 127 /* as a shell says it */
 
 #if defined(MUSTER_TEST_HOOKS) && defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -52,15 +57,35 @@ static void close_between(unsigned first, unsigned last)
 		close((int)fd);
 }
 
+/* Where an executed program finds what it inherits; Node's own number for the channel of a fork. */
+enum { CHANNEL_FD = 3, BOARD_FD = 4 };
+
 /* Only the standard descriptors and the channel stay: a descriptor too many keeps someone else's connection open. */
 static void plumb(const struct muster__plan *plan)
 {
-	unsigned keep = plan->channel_fd > STDERR_FILENO ? (unsigned)plan->channel_fd : STDERR_FILENO;
+	unsigned keep = (unsigned)plan->channel_fd;
 
 	close_between(STDERR_FILENO + 1, keep - 1);
 	close_between(keep + 1, ~0u);
 	if (plan->own_group)
 		setpgid(0, 0);
+}
+
+/* Out of the way first, so that neither is overwritten by the other; the new numbers are inherited. */
+static int plumb_for_exec(const struct muster__plan *plan)
+{
+	int channel = fcntl(plan->channel_fd, F_DUPFD, BOARD_FD + 1), flags;
+	int board = fcntl(muster__scoreboard_fd(plan->board), F_DUPFD, BOARD_FD + 1);
+
+	if (channel < 0 || board < 0 || dup2(channel, CHANNEL_FD) < 0 || dup2(board, BOARD_FD) < 0)
+		return -errno;
+	/* A child expects its end to block, as Node's does. */
+	flags = fcntl(CHANNEL_FD, F_GETFL);
+	fcntl(CHANNEL_FD, F_SETFL, flags & ~O_NONBLOCK);
+	close_between(BOARD_FD + 1, ~0u);
+	if (plan->own_group)
+		setpgid(0, 0);
+	return 0;
 }
 
 static void set_environment(const char *const *env)
@@ -72,15 +97,77 @@ static void set_environment(const char *const *env)
 			putenv(copy); /* keeps the string */
 }
 
+static void set_number(const char *name, unsigned number)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%u", number);
+	setenv(name, text, 1);
+}
+
+/* By which a program knows that it is a worker, and whose. */
+static void set_role(const struct muster__plan *plan)
+{
+	set_number("NODE_CHANNEL_FD", CHANNEL_FD);
+	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
+	set_number("NODE_UNIQUE_ID", plan->id);
+	set_number("MUSTER_SCOREBOARD_FD", BOARD_FD);
+	set_number("MUSTER_SCOREBOARD_SLOT", (unsigned)plan->slot);
+}
+
+/* Groups first: who has given up his user may not change them. */
+static int drop(const struct muster__plan *plan)
+{
+	if (plan->cwd != NULL && chdir(plan->cwd) < 0)
+		return -errno;
+	if ((plan->uid != 0 || plan->gid != 0) && setgroups(0, NULL) < 0)
+		return -errno;
+	if (plan->gid != 0 && setgid(plan->gid) < 0)
+		return -errno;
+	return plan->uid != 0 && setuid(plan->uid) < 0 ? -errno : 0;
+}
+
+static int fail(const char *what, int err)
+{
+	fprintf(stderr, "worker: %s: %s\n", what, strerror(-err));
+	return EXIT_CANNOT_RUN;
+}
+
+static int execute(const struct muster__plan *plan)
+{
+	int err = plumb_for_exec(plan);
+
+	if (err < 0)
+		return fail("descriptors", err);
+	set_role(plan);
+	err = drop(plan);
+	if (err < 0)
+		return fail("user, group or directory", err);
+	unblock_signals();
+	execvp(plan->exec[0], (char *const *)plan->exec);
+	return fail(plan->exec[0], -errno);
+}
+
+static int call(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
+{
+	int err;
+
+	plumb(plan);
+	err = drop(plan);
+	if (err < 0)
+		return fail("user, group or directory", err);
+	unblock_signals();
+	return main(plan);
+}
+
 static void run(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
 {
 	int status;
 
 	reset_signals();
-	plumb(plan);
+	set_environment(plan->common_env);
 	set_environment(plan->env);
-	unblock_signals();
-	status = main(plan);
+	status = plan->exec != NULL ? execute(plan) : call(plan, main);
 	fflush(NULL);
 	CHECK_LEAKS();
 	_exit(status);

@@ -8,7 +8,7 @@
 struct muster__plan;
 
 /*
- * Fork a child that runs main(plan) and exits with what it returned. In the child nothing of the parent but the plan, the
+ * Fork a child that runs main(plan) and exits with what it returned; or, if the plan has one, executes the program. In the child nothing of the parent but the plan, the
  * standard descriptors and the plan's is left open, and no signal is blocked or handled. `plan->channel_fd` stays the
  * caller's. 0 with the pid and a pidfd (close-on-exec), or -errno.
  */

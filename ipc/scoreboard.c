@@ -4,10 +4,13 @@
  */
 #include "ipc/scoreboard.h"
 
+#include "src/fd.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct header {
@@ -23,6 +26,7 @@ struct area {
 
 struct muster__scoreboard {
 	unsigned holders;
+	int fd;
 	struct area *area;
 	/* The primary's; a worker's copies are not used. */
 	bool taken[MUSTER__SLOTS];
@@ -32,25 +36,44 @@ struct muster__scoreboard {
 	LIST_HEAD(, muster__board_watcher) watchers;
 };
 
-struct muster__scoreboard *muster__scoreboard_new(void)
+struct muster__scoreboard *muster__scoreboard_open(int fd)
 {
 	struct muster__scoreboard *board = calloc(1, sizeof *board);
-	int fd = memfd_create("muster-scoreboard", MFD_CLOEXEC);
+	struct stat status;
 
-	if (board == NULL || fd < 0 || ftruncate(fd, sizeof *board->area) < 0)
+	if (board == NULL || fstat(fd, &status) < 0)
+		goto err;
+	errno = EINVAL;
+	if (status.st_size != sizeof *board->area)
 		goto err;
 	board->area = mmap(NULL, sizeof *board->area, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board->area == MAP_FAILED)
 		goto err;
-	close(fd);
+	board->fd = fd;
 	board->holders = 1;
 	LIST_INIT(&board->watchers);
 	return board;
 err:
-	if (fd >= 0)
-		close(fd);
+	muster__fd_close(&fd);
 	free(board);
 	return NULL;
+}
+
+struct muster__scoreboard *muster__scoreboard_new(void)
+{
+	int fd = memfd_create("muster-scoreboard", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	if (ftruncate(fd, sizeof(struct area)) == 0)
+		return muster__scoreboard_open(fd);
+	muster__fd_close(&fd);
+	return NULL;
+}
+
+int muster__scoreboard_fd(const struct muster__scoreboard *board)
+{
+	return board->fd;
 }
 
 struct muster__scoreboard *muster__scoreboard_share(struct muster__scoreboard *board)
@@ -64,6 +87,7 @@ void muster__scoreboard_free(struct muster__scoreboard *board)
 	if (board == NULL || --board->holders > 0)
 		return;
 	munmap(board->area, sizeof *board->area);
+	muster__fd_close(&board->fd);
 	free(board);
 }
 
@@ -105,7 +129,7 @@ struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, i
 }
 
 /* A slot that is not taken is zero. */
-unsigned muster__scoreboard_open(const struct muster__scoreboard *board)
+unsigned muster__scoreboard_sum(const struct muster__scoreboard *board)
 {
 	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), sum = 0, i;
 

@@ -38,6 +38,11 @@ struct muster__scoreboard *muster__scoreboard_new(void);
 struct muster__scoreboard *muster__scoreboard_share(struct muster__scoreboard *board);
 void muster__scoreboard_free(struct muster__scoreboard *board);
 
+/* In a program that was executed: the board behind an inherited descriptor, taken. NULL with errno set. */
+struct muster__scoreboard *muster__scoreboard_open(int fd);
+/* The descriptor to hand to such a program (borrowed). */
+int muster__scoreboard_fd(const struct muster__scoreboard *board);
+
 /* A zeroed slot nobody else has; -1 when all are taken. */
 int muster__scoreboard_take(struct muster__scoreboard *board);
 /* Give it back, its worker reaped. */
@@ -46,7 +51,7 @@ void muster__scoreboard_zero(struct muster__scoreboard *board, int slot);
 struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, int slot);
 
 /* All slots that are taken, summed: open connections, everywhere and in one row. */
-unsigned muster__scoreboard_open(const struct muster__scoreboard *board);
+unsigned muster__scoreboard_sum(const struct muster__scoreboard *board);
 unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, unsigned row);
 
 /* Connections one row has counted, those of workers that are gone included. */

@@ -59,39 +59,40 @@ static struct muster__seat *seat_new(struct muster_cluster *cluster)
 	return seat;
 }
 
-static void free_env(const char *const *env)
+static void free_list(const char *const *list)
 {
 	size_t i;
 
-	for (i = 0; env != NULL && env[i] != NULL; i++)
-		free((char *)env[i]);
-	free((void *)env);
+	for (i = 0; list != NULL && list[i] != NULL; i++)
+		free((char *)list[i]);
+	free((void *)list);
 }
 
 static void seat_free(struct muster__seat *seat)
 {
 	muster__event_del(seat->cluster->object.loop, &seat->timer);
 	TAILQ_REMOVE(&seat->cluster->seats, seat, link);
-	free_env(seat->env);
+	free_list(seat->env);
 	free(seat);
 }
 
-/* Kept as long as the seat: its next worker gets the same. */
-static int copy_env(struct muster__seat *seat, const char *const *env)
+/* A new list of new strings; NULL stays NULL. */
+static int copy_list(const char *const **to, const char *const *list)
 {
 	size_t count = 0, i;
 	const char **copy;
 
-	if (env == NULL)
+	*to = NULL;
+	if (list == NULL)
 		return 0;
-	while (env[count] != NULL)
+	while (list[count] != NULL)
 		count++;
 	copy = calloc(count + 1, sizeof *copy);
 	if (copy == NULL)
 		return -ENOMEM;
-	seat->env = copy;
+	*to = copy;
 	for (i = 0; i < count; i++)
-		if ((copy[i] = strdup(env[i])) == NULL)
+		if ((copy[i] = strdup(list[i])) == NULL)
 			return -ENOMEM;
 	return 0;
 }
@@ -239,12 +240,20 @@ static void cluster_abandon(struct muster__object *object)
 	MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_close, cluster);
 }
 
+static void free_strings(struct muster_cluster_options *options)
+{
+	free_list(options->exec);
+	free_list(options->env);
+	free((char *)options->cwd);
+}
+
 static void cluster_free(struct muster__object *object)
 {
 	struct muster_cluster *cluster = cluster_of(object);
 
 	muster__listeners_free(cluster);
 	free_seats(cluster);
+	free_strings(&cluster->options);
 	muster__listeners_clear(&cluster->on);
 	muster__scoreboard_unwatch(&cluster->watcher);
 	muster__scoreboard_free(cluster->board);
@@ -275,6 +284,16 @@ static int fill_defaults(struct muster_cluster_options *options)
 	return 0;
 }
 
+static int copy_strings(struct muster_cluster_options *to, const struct muster_cluster_options *from)
+{
+	int err;
+
+	to->exec = to->env = NULL;
+	to->cwd = from->cwd != NULL ? strdup(from->cwd) : NULL;
+	err = from->cwd != NULL && to->cwd == NULL ? -ENOMEM : copy_list(&to->exec, from->exec);
+	return err < 0 ? err : copy_list(&to->env, from->env);
+}
+
 struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const struct muster_cluster_options *options,
 						size_t size)
 {
@@ -292,6 +311,12 @@ struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const 
 		return muster__no_object(-ENOMEM);
 	}
 	cluster->options = mine;
+	if (copy_strings(&cluster->options, &mine) < 0) {
+		free_strings(&cluster->options);
+		muster__scoreboard_free(cluster->board);
+		free(cluster);
+		return muster__no_object(-ENOMEM);
+	}
 	cluster->watcher.room = on_room;
 	muster__scoreboard_watch(cluster->board, &cluster->watcher);
 	TAILQ_INIT(&cluster->seats);
@@ -331,7 +356,7 @@ static int may_fork(const struct muster_cluster *cluster)
 {
 	if (cluster->object.loop->freeing || cluster->closing)
 		return MUSTER_ECLOSED;
-	return cluster->options.worker == NULL && cluster->app == NULL ? -EINVAL : 0;
+	return cluster->options.worker == NULL && cluster->options.exec == NULL && cluster->app == NULL ? -EINVAL : 0;
 }
 
 int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, struct muster_worker **out)
@@ -343,7 +368,7 @@ int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, 
 		return err;
 	if (seat == NULL)
 		return -ENOMEM;
-	err = copy_env(seat, env);
+	err = copy_list(&seat->env, env);
 	if (err == 0)
 		err = fill(seat, out);
 	if (err < 0)

@@ -57,12 +57,15 @@ static json_t *worker_status(const struct muster__service_app *app, const struct
 
 	if (process == NULL)
 		return json;
-	slot = muster__scoreboard_slot(app->service->board, process->slot);
 	json_object_set_new(json, "id", json_integer(process->peer.id));
 	json_object_set_new(json, "pid", json_integer(process->peer.pid));
+	json_object_set_new(json, "in_flight", json_integer(process->flight_count));
+	/* One that does not write to its slot has counts that nobody knows. */
+	if (process->peer.online && !process->is_muster)
+		return json;
+	slot = muster__scoreboard_slot(app->service->board, process->slot);
 	json_object_set_new(json, "connections", json_integer(atomic_load(&slot->open)));
 	json_object_set_new(json, "accepted", json_integer((json_int_t)atomic_load(&slot->accepted)));
-	json_object_set_new(json, "in_flight", json_integer(process->flight_count));
 	return json;
 }
 
@@ -113,7 +116,7 @@ static json_t *status(const struct muster__service *service)
 	return json_pack("{s:s,s:i,s:s,s:I,s:i,s:i,s:o,s:o}", "version", MUSTER_VERSION, "pid", (int)getpid(), "state",
 			 muster__phase_name(service->phase), "uptime_ms",
 			 (json_int_t)(muster__now_ms() - service->started_ms), "connections",
-			 (int)muster__scoreboard_open(service->board), "max_connections",
+			 (int)muster__scoreboard_sum(service->board), "max_connections",
 			 (int)muster__scoreboard_max(service->board), "workers", workers, "listeners", listeners);
 }
 

@@ -76,7 +76,7 @@ static bool at_limit(const struct muster__listening *listening)
 	struct muster__scoreboard *board = listening->cluster->board;
 	unsigned all = muster__scoreboard_max(board), own = listening->max_connections;
 
-	if (all != 0 && muster__scoreboard_open(board) + muster__scoreboard_flying(board) >= all)
+	if (all != 0 && muster__scoreboard_sum(board) + muster__scoreboard_flying(board) >= all)
 		return true;
 	return own != 0 && muster__scoreboard_row_open(board, listening->row) + listening->flying >= own;
 }

@@ -32,7 +32,7 @@ struct muster__listening {
 };
 
 /* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
-int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *listener,
+int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *configured,
 				struct muster__listener *socket, unsigned max_connections,
 				struct muster__listening **out);
 

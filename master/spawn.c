@@ -295,7 +295,12 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.function = cluster->options.worker,
 		.data = cluster->options.data,
 		.app = cluster->app,
+		.exec = cluster->options.exec,
+		.common_env = cluster->options.env,
 		.env = process->seat->env,
+		.cwd = cluster->options.cwd,
+		.uid = cluster->options.uid,
+		.gid = cluster->options.gid,
 		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
 		.own_group = cluster->options.own_group,
 	};

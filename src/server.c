@@ -28,6 +28,8 @@ struct count_question {
 	void *data;
 };
 
+STAILQ_HEAD(count_questions, count_question);
+
 struct muster_server {
 	struct muster__object object;
 	struct muster__listeners on;
@@ -36,7 +38,7 @@ struct muster_server {
 	struct muster_server_options options;
 	struct muster__source *source; /* not NULL from listen to close */
 	unsigned connections;
-	STAILQ_HEAD(, count_question) questions;
+	struct count_questions questions;
 	bool ready;         /* the source is bound */
 	bool listening_due; /* on_listening has not been delivered yet */
 	bool error_due;
@@ -81,7 +83,8 @@ static void server_turn(struct muster__object *object)
 		EMIT(server, on_listening, server);
 	}
 	answer_counts(server);
-	if (object->life == MUSTER__CLOSING && server->connections == 0) {
+	/* Whoever asked inside an answer is answered first, in the next turn. */
+	if (object->life == MUSTER__CLOSING && server->connections == 0 && STAILQ_EMPTY(&server->questions)) {
 		muster__object_ending(object);
 		EMIT(server, on_close, server);
 		muster__object_ended(object);
@@ -428,10 +431,13 @@ int muster_server_connections(const struct muster_server *server)
 
 static void answer_counts(struct muster_server *server)
 {
+	struct count_questions asked = STAILQ_HEAD_INITIALIZER(asked);
 	struct count_question *question;
 
-	while ((question = STAILQ_FIRST(&server->questions)) != NULL) {
-		STAILQ_REMOVE_HEAD(&server->questions, next);
+	/* A snapshot, as of deferred calls: asking again in each answer must not starve the loop. */
+	STAILQ_CONCAT(&asked, &server->questions);
+	while ((question = STAILQ_FIRST(&asked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&asked, next);
 		if (!server->object.loop->freeing)
 			question->done(server, 0, server->connections, question->data);
 		free(question);
@@ -444,7 +450,8 @@ int muster_server_get_connections(struct muster_server *server,
 {
 	struct count_question *question;
 
-	if (server->object.loop->freeing)
+	/* on_close is the last event: nothing can follow it, unless it has opened the server again. */
+	if (server->object.loop->freeing || (server->object.ending && !server->object.reopened))
 		return MUSTER_ECLOSED;
 	question = malloc(sizeof *question);
 	if (question == NULL)

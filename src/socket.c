@@ -395,26 +395,39 @@ static int may_connect(const struct muster_socket *socket)
 	return socket->object.life == MUSTER__OPEN ? -EISCONN : 0;
 }
 
+static void on_idle(void *data);
+
+/* All that may want memory comes first: a connect that is refused has begun nothing. */
 int muster_socket_connect_sized(struct muster_socket *socket, const struct muster_connect_options *options, size_t size)
 {
+	struct muster_loop *loop = socket->object.loop;
 	struct muster_connect_options mine;
 	struct muster__connect *way = NULL;
+	struct muster__idle *idle = NULL;
 	int err = muster__sized_copy(&mine, sizeof mine, options, size);
 
 	if (err == 0)
 		err = may_connect(socket);
 	if (err == 0 && muster__socket_rare(socket) == NULL)
 		err = -ENOMEM;
+	if (err == 0 && mine.timeout_ms != 0 && (idle = muster__idle_new(loop, mine.timeout_ms, on_idle, socket)) == NULL)
+		err = -ENOMEM;
 	if (err == 0)
-		err = muster__connect_start(socket->object.loop, &mine, &connect_ops, socket, &way);
-	if (err < 0)
+		err = muster__connect_start(loop, &mine, &connect_ops, socket, &way);
+	if (err < 0) {
+		muster__idle_free(idle);
 		return err;
+	}
 	muster__connect_free(socket->rare->connect);
 	socket->rare->connect = way;
 	muster__socket_begin(socket);
 	socket->connecting = true;
 	socket->by_path = mine.port == 0;
-	return mine.timeout_ms != 0 ? muster_socket_set_timeout(socket, mine.timeout_ms) : 0;
+	if (idle != NULL) {
+		muster__socket_stop_idle(socket);
+		socket->rare->idle = idle;
+	}
+	return 0;
 }
 
 struct muster_socket *muster_connect_sized(struct muster_loop *loop, const struct muster_connect_options *options,

@@ -77,7 +77,7 @@ static bool count_has_room(unsigned row, void *data)
 	if (self->slot == NULL)
 		return true;
 	max = muster__scoreboard_max(self->board);
-	if (max != 0 && muster__scoreboard_open(self->board) >= max)
+	if (max != 0 && muster__scoreboard_sum(self->board) >= max)
 		return false;
 	return self->max[row] == 0 || muster__scoreboard_row_open(self->board, row) < self->max[row];
 }
@@ -345,7 +345,8 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 	if (reply->row < MUSTER__ROWS)
 		far->self->max[reply->row] = reply->max_connections;
 	if (err == 0)
-		err = muster__source_here(far->sink, &listener, far->query.backlog, reply->rotate_every, &far->here);
+		err = muster__source_here(far->sink, &listener, far->query.backlog, reply->rotate_every != 0 ? reply->rotate_every : 1,
+					  &far->here);
 	else
 		muster__listener_close(&listener, false);
 	if (err < 0)

@@ -7,6 +7,7 @@
 
 #include "ipc/plan.h"
 #include "ipc/protocol.h"
+#include "src/fd.h"
 #include "src/server.h"
 #include "src/socket.h"
 #include "worker/app.h"
@@ -14,6 +15,8 @@
 #include "worker/self.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,4 +283,53 @@ int muster__worker_main(const struct muster__plan *plan)
 	if (loop != NULL)
 		muster__far_free(&self);
 	return err < 0 ? 1 : self.status;
+}
+
+/* ---- a program that was executed */
+
+/* A number of the environment, which it leaves: what we start in turn is nobody's worker. False: it is not there, or none. */
+static bool take_number(const char *name, int *number)
+{
+	const char *text = getenv(name);
+	char *end;
+	long value = text != NULL ? strtol(text, &end, 10) : -1;
+	bool good = text != NULL && *text != '\0' && *end == '\0' && value >= 0 && value <= INT_MAX;
+
+	*number = good ? (int)value : -1;
+	unsetenv(name);
+	return good;
+}
+
+/* Under a foreign primary there is no board. */
+static void take_board(struct muster__plan *plan)
+{
+	int fd, slot;
+	bool has_fd = take_number("MUSTER_SCOREBOARD_FD", &fd), has_slot = take_number("MUSTER_SCOREBOARD_SLOT", &slot);
+
+	if (!has_fd || !has_slot || slot >= MUSTER__SLOTS)
+		return;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	plan->board = muster__scoreboard_open(fd);
+	plan->slot = slot;
+}
+
+int muster_worker_run_from_env(muster_worker_function worker, void *data)
+{
+	struct muster__plan plan = { .function = worker, .data = data };
+	const char *mode = getenv("NODE_CHANNEL_SERIALIZATION_MODE");
+	bool is_json = mode == NULL || strcmp(mode, "json") == 0;
+	int id, status;
+	bool has_channel = take_number("NODE_CHANNEL_FD", &plan.channel_fd), has_id = take_number("NODE_UNIQUE_ID", &id);
+
+	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
+	if (!has_channel || !has_id)
+		return -ENOENT;
+	if (!is_json)
+		return -ENOTSUP;
+	plan.id = (unsigned)id;
+	take_board(&plan);
+	muster__fd_prepare(plan.channel_fd);
+	status = muster__worker_main(&plan);
+	muster__scoreboard_free(plan.board);
+	return status;
 }

@@ -35,6 +35,12 @@ struct muster_cluster_options {
 	unsigned backoff_ms;         /* respawn of a worker that never came online: first delay, 0 is 100 ... */
 	unsigned backoff_max_ms;     /* ... doubling up to this, 0 is 10,000 */
 	unsigned orphan_timeout_ms;  /* how long a worker drains once its primary is gone; 0 is 30,000 */
+	const char *const *exec;     /* instead of `worker`: a program and its arguments, NULL-terminated; any that speaks
+	                              * Node's channel: a Node script, or one of ours with muster_worker_run_from_env */
+	const char *const *env;      /* "NAME=value", NULL-terminated: set in each worker */
+	const char *cwd;             /* the working directory of the workers */
+	uid_t uid;                   /* 0 is as the primary; supplementary groups go with it */
+	gid_t gid;
 	bool own_group;              /* each worker in a process group of its own: Ctrl-C reaches the primary alone */
 };
 
@@ -54,7 +60,7 @@ struct muster_worker_handlers {
 	void (*on_close)(struct muster_cluster *cluster, void *data);
 };
 
-/* NULL with errno set: ENOMEM, EINVAL (no worker function, window over 64), E2BIG. */
+/* NULL with errno set: ENOMEM, EINVAL (window over 64), E2BIG. */
 MUSTER_API struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop,
 							   const struct muster_cluster_options *options, size_t size);
 
@@ -85,7 +91,7 @@ static inline int muster_cluster_off(struct muster_cluster *cluster, const struc
 
 /*
  * cluster.fork([env]): one more worker. `env` ("NAME=value", NULL-terminated) is set in the child; it and `out` may be NULL.
- * -errno of fork, -EAGAIN when no slot is left, MUSTER_ECLOSED after close. on_fork follows.
+ * -errno of fork, -EINVAL (neither worker nor exec), -EAGAIN when no slot is left, MUSTER_ECLOSED after close. on_fork follows.
  */
 MUSTER_API int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, struct muster_worker **out);
 
@@ -107,6 +113,13 @@ MUSTER_API void muster_cluster_set_max_connections(struct muster_cluster *cluste
 
 /* The loop it was made on (borrowed). */
 MUSTER_API struct muster_loop *muster_cluster_loop(const struct muster_cluster *cluster);
+
+/*
+ * Become the worker that the environment names: a program that a primary, muster's or Node's, has started calls this first
+ * of all. Runs worker(self, data) and the loop, and returns what main should: an exit status. -ENOENT when no primary has
+ * started this process, -ENOTSUP for a channel that does not speak JSON.
+ */
+MUSTER_API int muster_worker_run_from_env(muster_worker_function worker, void *data);
 
 /* cluster.worker: in a worker this process, else NULL; and whether this is no worker. */
 MUSTER_API struct muster_worker *muster_worker_self(void);

@@ -1,4 +1,4 @@
-/* tests/ipc/test_message.c - lines of the wire: those that were captured, their near misses, and what nobody should send. */
+/* tests/ipc/test_message.c - lines of the wire: captured ones, their near misses, and what nobody should send. */
 #include "ipc/message.h"
 
 #include "tests/support/suite.h"
@@ -39,7 +39,8 @@ struct captured {
 static const struct captured session[] = {
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}", MUSTER__LINE_CLUSTER, MUSTER__ACT_ONLINE, false,
 	  NO, 0, NULL, -1 },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\",\"port\":0,"
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,"
+	  "\"address\":\"127.0.0.1\",\"port\":0,"
 	  "\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":1}",
 	  MUSTER__LINE_CLUSTER, MUSTER__ACT_QUERY, false, NO, 1, NULL, -1 },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"" KEY "\",\"ack\":1,\"data\":null,\"sockname\":"
@@ -48,7 +49,8 @@ static const struct captured session[] = {
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\","
 	  "\"port\":35443,\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":2}",
 	  MUSTER__LINE_CLUSTER, MUSTER__ACT_LISTENING, false, NO, 2, NULL, -1 },
-	{ "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":"
+	{ "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+	  "\"act\":\"newconn\",\"key\":"
 	  "\"" KEY "\",\"seq\":1}}",
 	  MUSTER__LINE_CLUSTER, MUSTER__ACT_NEWCONN, true, NO, 1, KEY, -1 },
 	{ "{\"cmd\":\"NODE_HANDLE_ACK\"}", MUSTER__LINE_ACK, MUSTER__ACT_NONE, false, NO, NO, NULL, -1 },
@@ -61,8 +63,8 @@ static const struct captured session[] = {
 	  false, NO, 2, NULL, -1 },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"" KEY "\",\"seq\":4}", MUSTER__LINE_CLUSTER,
 	  MUSTER__ACT_CLOSE, false, NO, 4, KEY, -1 },
-	{ "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,\"key\":\"" KEY
-	  "\",\"ack\":1,\"data\":null,\"seq\":0}}",
+	{ "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,"
+	  "\"key\":\"" KEY "\",\"ack\":1,\"data\":null,\"seq\":0}}",
 	  MUSTER__LINE_CLUSTER, MUSTER__ACT_NONE, true, 1, 0, KEY, -1 },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":4}", MUSTER__LINE_CLUSTER,
 	  MUSTER__ACT_EXITED_AFTER_DISCONNECT, false, NO, 4, NULL, -1 },
@@ -115,7 +117,8 @@ END_TEST
 /* ---- Two ways to read the same. */
 
 static const char *const hot[] = {
-	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":"
+	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+	"\"key\":"
 	"\"" KEY "\",\"seq\":17}}",
 	"{\"cmd\":\"NODE_HANDLE_ACK\"}",
 	"{\"cmd\":\"NODE_CLUSTER\",\"ack\":10,\"accepted\":true,\"seq\":3}",
@@ -213,17 +216,23 @@ START_TEST(near_misses_mean_the_same_on_both_ways)
 		"{\"cmd\":\"NODE_CLUSTER\",\"seq\":9,\"accepted\":true,\"ack\":1}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"ack\":1,\"accepted\":true,\"seq\":9} ",
 		"{\"cmd\":\"NODE_CLUSTER\",\"ack\":1,\"accepted\":true,\"seq\":9}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"\",\"seq\":1}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"a\\\"b\",\"seq\":1}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"a\\u0000b\",\"seq\":1}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"/tmp/\xc3\xa9.sock\",\"seq\":1}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"a\tb\",\"seq\":1}}",
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
+		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+		"\"act\":\"newconn\","
 		"\"key\":\"k\",\"seq\":1}",
 		"{\"cmd\":\"NODE_HANDLE_ACK\"}\r",
 		"{\"cmd\":\"NODE_HANDLE_ACK\" }",
@@ -401,7 +410,8 @@ START_TEST(forged_envelopes_are_read_as_nothing)
 	static const char *const texts[] = {
 		"{\"cmd\":\"NODE_CLUSTER\"}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":5,\"seq\":\"1\",\"ack\":\"2\",\"key\":7,\"accepted\":\"yes\"}",
-		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"constructor\",\"seq\":-1,\"ack\":-2,\"key\":null,\"accepted\":null}",
+		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"constructor\",\"seq\":-1,\"ack\":-2,\"key\":null,"
+		"\"accepted\":null}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\\u0000\",\"seq\":1.5,\"ack\":[],\"key\":{}}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"\",\"ack\":1e3}",
 	};

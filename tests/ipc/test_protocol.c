@@ -1,4 +1,4 @@
-/* tests/ipc/test_protocol.c - how each message is spelled, byte for byte, and what is made of the spelling of others. */
+/* tests/ipc/test_protocol.c - how each message is spelled, byte for byte, and how that of others is read. */
 #include "ipc/protocol.h"
 #include "ipc/channel.h"
 #include "ipc/fdpass.h"
@@ -128,24 +128,25 @@ START_TEST(a_primary_says_what_a_primary_of_Node_says)
 	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"127.0.0.1:0:4:undefined:0\",\"ack\":1,\"data\":null,"
 	     "\"sockname\":{\"address\":\"127.0.0.1\",\"family\":\"IPv4\",\"port\":35443},\"seq\":0}\n");
 	ck_assert_int_eq(muster__try_newconn(&channel, reply.key, peer, 1), 0);
-	fd = expect_line(
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","
-		"\"key\":\"127.0.0.1:0:4:undefined:0\",\"seq\":1}}\n");
+	fd = expect_line("{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+			 "\"act\":\"newconn\","
+			 "\"key\":\"127.0.0.1:0:4:undefined:0\",\"seq\":1}}\n");
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	says(muster__send_act(&channel, "disconnect", 2),
 	     "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\",\"seq\":2}\n");
 	says(muster__send_plain_reply(&channel, 4, 2), "{\"cmd\":\"NODE_CLUSTER\",\"ack\":4,\"seq\":2}\n");
 	/* Shared: the descriptor is duplicated. */
-	fd = says(
-		muster__send_reply(&channel, &reply, NULL, peer, false, 1, 0),
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,\"key\":"
-		"\"127.0.0.1:0:4:undefined:0\",\"ack\":1,\"data\":null,\"seq\":0}}\n");
+	fd = says(muster__send_reply(&channel, &reply, NULL, peer, false, 1, 0),
+		  "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,"
+		  "\"key\":"
+		  "\"127.0.0.1:0:4:undefined:0\",\"ack\":1,\"data\":null,\"seq\":0}}\n");
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	reply = (struct muster__reply){ .err = -98, .key = "null:80:4:undefined" };
 	says(muster__send_reply(&channel, &reply, NULL, -1, false, 1, 0),
-	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":-98,\"key\":\"null:80:4:undefined\",\"ack\":1,\"data\":null,\"seq\":0}\n");
+	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":-98,\"key\":\"null:80:4:undefined\",\"ack\":1,\"data\":null,"
+	     "\"seq\":0}\n");
 }
 END_TEST
 
@@ -176,7 +177,8 @@ START_TEST(the_data_of_the_first_query_is_echoed)
 	json_decref(json);
 	json = NULL;
 	says(muster__send_reply(&channel, &reply, data, -1, false, 1, 0),
-	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"k\",\"ack\":1,\"data\":{\"ticketKeys\":\"00ff\"},\"seq\":0}\n");
+	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"k\",\"ack\":1,"
+	     "\"data\":{\"ticketKeys\":\"00ff\"},\"seq\":0}\n");
 	muster__data_drop(data);
 	ck_assert_ptr_null(muster__data_keep(NULL));
 	muster__data_drop(NULL);
@@ -271,7 +273,8 @@ static const struct asked queries[] = {
 	{ "\"address\":\"a\\\\b\",\"port\":1,\"addressType\":4", -EINVAL, { 0 }, NULL },
 	{ "\"address\":\"a\\nb\",\"port\":1,\"addressType\":4", -EINVAL, { 0 }, NULL },
 	{ "\"address\":\"a\\tb\",\"port\":1,\"addressType\":4", -EINVAL, { 0 }, NULL },
-	{ "\"address\":\"/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+	{ "\"address\":\"/01234567890123456789012345678901234567890123456789"
+	  "01234567890123456789012345678901234567890123456789"
 	  "012345678901234567890123456789\",\"port\":-1,\"addressType\":-1",
 	  -EINVAL,
 	  { 0 },

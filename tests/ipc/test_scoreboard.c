@@ -147,14 +147,14 @@ START_TEST(open_connections_are_summed_over_slots_and_rows)
 	muster__slot_opened(first, 0);
 	muster__slot_opened(first, 2);
 	muster__slot_opened(second, 2);
-	ck_assert_uint_eq(muster__scoreboard_open(board), 3);
+	ck_assert_uint_eq(muster__scoreboard_sum(board), 3);
 	ck_assert_uint_eq(muster__scoreboard_row_open(board, 2), 2);
 	muster__slot_closed(second, 2);
-	ck_assert_uint_eq(muster__scoreboard_open(board), 2);
+	ck_assert_uint_eq(muster__scoreboard_sum(board), 2);
 	ck_assert_uint_eq(muster__scoreboard_row_open(board, 2), 1);
 	ck_assert_uint_eq(muster__scoreboard_row_accepted(board, 2), 2);
 	muster__scoreboard_give(board, a);
-	ck_assert_uint_eq(muster__scoreboard_open(board), 0);
+	ck_assert_uint_eq(muster__scoreboard_sum(board), 0);
 }
 END_TEST
 
@@ -262,7 +262,7 @@ START_TEST(a_forked_process_counts_on_the_same_board)
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_int_eq(status, 0);
-	ck_assert_uint_eq(muster__scoreboard_open(board), 1);
+	ck_assert_uint_eq(muster__scoreboard_sum(board), 1);
 	ck_assert(muster__slot_adopted(slot, 1));
 }
 END_TEST

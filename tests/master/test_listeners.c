@@ -1,4 +1,4 @@
-/* tests/master/test_listeners.c - connections on their way to workers: who gets them, and that none is lost or served twice. */
+/* tests/master/test_listeners.c - connections on their way to workers: none is lost, none is served twice. */
 #include "ipc/fdpass.h"
 #include "ipc/hook.h"
 #include "master/cluster.h"
@@ -79,7 +79,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	muster__event_del(test_loop, &waited->readable);
 }
 
-/* Of these, wait until so many are greeted, whichever they are; they are closed. Which were -1 before are passed over. */
+/* Wait until so many of these are greeted, whichever they are, and close them. A client of -1 is passed over. */
 static void greet_some(unsigned first, unsigned count, unsigned wanted)
 {
 	static struct waited waited[MOST];
@@ -249,6 +249,7 @@ START_TEST(a_worker_that_does_not_answer_gets_no_more_than_its_window)
 	struct muster_cluster *cluster = serving_cluster(&options, &service, 2, &counts);
 
 	window_wanted = windows[_i];
+	run_until_count(test_loop, counts.message, 2); /* both have said "listening" */
 	process_freeze(pid_of(cluster, 1));
 	connect_many(0, 200);
 	run_until(test_loop, is_window_full, cluster);
@@ -352,6 +353,7 @@ START_TEST(a_worker_killed_while_it_leaves_loses_none_either)
 
 	lines_record(MUSTER_LOG_ERROR);
 	window_wanted = 8;
+	run_until_count(test_loop, counts.message, 2); /* both have said "listening" */
 	process_freeze(pid_of(cluster, 1));
 	connect_many(0, 20);
 	run_until(test_loop, is_window_full, cluster);
@@ -514,9 +516,9 @@ static void answer_nack_only(int fd)
 
 static int take_nothing(struct muster_worker *self, void *data)
 {
-	static const char question[] =
-		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\",\"port\":0,"
-		"\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":1}\n";
+	static const char question[] = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,"
+				       "\"address\":\"127.0.0.1\",\"port\":0,"
+				       "\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":1}\n";
 
 	if (muster_worker_id(self) != 1)
 		return serve(self, data);
@@ -705,13 +707,13 @@ START_TEST(a_limit_over_all_workers_holds)
 	connect_many(0, 10);
 	greet_many(0, 4);
 	run_until_idle(test_loop);
-	ck_assert_uint_eq(muster__scoreboard_open(cluster->board), 4);
+	ck_assert_uint_eq(muster__scoreboard_sum(cluster->board), 4);
 	for (i = 4; i < 10; i++) {
 		ck_assert_uint_eq(client_waiting(clients[i]), 0);
 		close(clients[i - 4]);
 		greet_many(i, 1);
 	}
-	ck_assert_uint_le(muster__scoreboard_open(cluster->board), 4);
+	ck_assert_uint_le(muster__scoreboard_sum(cluster->board), 4);
 	close_many(6, 4);
 	close_cluster(cluster, &counts);
 }
@@ -740,7 +742,7 @@ START_TEST(a_limit_over_all_workers_holds_for_shared_listeners_too)
 	connect_many(0, 8);
 	greet_many(0, 4);
 	/* It may be overshot by one per worker. */
-	ck_assert_uint_le(muster__scoreboard_open(cluster->board), 4 + 2);
+	ck_assert_uint_le(muster__scoreboard_sum(cluster->board), 4 + 2);
 	for (i = 0; i < 4; i++) {
 		close(clients[i]);
 		greet_many(i + 4, 1);

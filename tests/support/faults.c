@@ -43,7 +43,7 @@ void __wrap_free(void *block);
 static struct faults_plan plan;
 static unsigned counted, failed, unsafe_sends;
 static atomic_long blocks;
-static _Thread_local bool active; /* in the thread that began the plan */
+static _Thread_local bool active, paused; /* in the thread that began the plan */
 
 void faults_begin(const struct faults_plan *next)
 {
@@ -58,17 +58,19 @@ void faults_begin(const struct faults_plan *next)
 
 void faults_end(void)
 {
-	active = false;
+	active = paused = false;
 }
 
 void faults_pause(void)
 {
+	paused = active;
 	active = false;
 }
 
 void faults_resume(void)
 {
-	active = true;
+	active = paused;
+	paused = false;
 }
 
 unsigned faults_counted(void)

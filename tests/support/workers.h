@@ -1,4 +1,4 @@
-/* tests/support/workers.h - a cluster whose events are counted, and workers that do what the test told them before the fork. */
+/* tests/support/workers.h - a cluster whose events are counted, and workers that do what they were told. */
 #ifndef TESTS_SUPPORT_WORKERS_H
 #define TESTS_SUPPORT_WORKERS_H
 

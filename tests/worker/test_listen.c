@@ -1,4 +1,4 @@
-/* tests/worker/test_listen.c - a worker whose primary is this test: it speaks Node's wire by hand, as a primary of Node's would. */
+/* tests/worker/test_listen.c - a worker whose primary is this test: it speaks Node's wire by hand. */
 #include "ipc/child.h"
 #include "ipc/fdpass.h"
 #include "ipc/plan.h"
@@ -25,15 +25,15 @@
 #define REPLY                                                                                                          \
 	"{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"" KEY "\",\"ack\":1,\"data\":null,\"sockname\":"           \
 	"{\"address\":\"127.0.0.1\",\"family\":\"IPv4\",\"port\":35443},\"seq\":0}\n"
-#define SHARED_REPLY                                                                                                    \
-	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,\"key\":\"" KEY \
-	"\",\"ack\":1,\"data\":null,\"seq\":0}}\n"
-#define LISTENING(port, seq)                                                                                                 \
-	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\",\"port\":" port \
-	",\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":" seq "}"
-#define NEWCONN(key, seq)                                                                                                       \
-	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"" key \
-	"\",\"seq\":" seq "}}\n"
+#define SHARED_REPLY                                                                                                   \
+	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"errno\":0,"              \
+	"\"key\":\"" KEY "\",\"ack\":1,\"data\":null,\"seq\":0}}\n"
+#define LISTENING(port, seq)                                                                                           \
+	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\","         \
+	"\"port\":" port ",\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":" seq "}"
+#define NEWCONN(key, seq)                                                                                              \
+	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\","      \
+	"\"key\":\"" key "\",\"seq\":" seq "}}\n"
 #define ACCEPTED(ack, accepted, seq)                                                                                   \
 	"{\"cmd\":\"NODE_CLUSTER\",\"ack\":" ack ",\"accepted\":" accepted ",\"seq\":" seq "}"
 #define ACT(act, seq) "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"" act "\",\"seq\":" seq "}"
@@ -170,9 +170,9 @@ START_TEST(a_retransmitted_hand_over_is_acknowledged_once)
 	int client;
 
 	start_listening();
-	client = hand_over(
-		"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\","
-		"\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"" KEY "\",\"seq\":1}}}\n");
+	client = hand_over("{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_HANDLE\","
+			   "\"type\":\"net.Native\","
+			   "\"msg\":{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"" KEY "\",\"seq\":1}}}\n");
 	hear(ACK);
 	hear(ACCEPTED("1", "true", "3"));
 	client_expect_text(client, "5\n");
@@ -463,11 +463,11 @@ START_TEST(a_question_is_asked_as_Node_asks_it)
 	service.listen = questions[_i].listen;
 	start();
 	hear(ONLINE);
-	snprintf(
-		want, sizeof want,
-		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":%s,\"port\":%s,"
-		"\"addressType\":%s,%s,\"seq\":1}",
-		questions[_i].address, questions[_i].port, questions[_i].type, questions[_i].rest);
+	snprintf(want, sizeof want,
+		 "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":%s,"
+		 "\"port\":%s,"
+		 "\"addressType\":%s,%s,\"seq\":1}",
+		 questions[_i].address, questions[_i].port, questions[_i].type, questions[_i].rest);
 	hear(want);
 	close(channel);
 	ck_assert_int_eq(process_wait(worker), 0);
@@ -491,7 +491,8 @@ START_TEST(a_second_server_on_port_0_asks_with_the_next_index)
 	start();
 	hear(ONLINE);
 	hear(QUERY("\"127.0.0.1\"", "0", "1"));
-	hear("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":1,\"data\":null,\"address\":\"127.0.0.1\",\"port\":0,"
+	hear("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":1,\"data\":null,"
+	     "\"address\":\"127.0.0.1\",\"port\":0,"
 	     "\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":2}");
 	close(channel);
 	ck_assert_int_eq(process_wait(worker), 0);

@@ -432,7 +432,8 @@ static const struct {
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n", 5, false },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"127.0.0.1:0:4:undefined:0\",\"seq\":0}\n", 3, false },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"seq\":0}\n", 3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"127.0.0.1:0:4:undefined:0\\u0000xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\","
+	  "\"key\":\"127.0.0.1:0:4:undefined:0\\u0000xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	  "\"}\n",
@@ -444,21 +445,28 @@ static const struct {
 	{ "{\"cmd\":\"NODE_MUSTER\",\"act\":\"room\"}\n", 300, false },
 	{ "{\"cmd\":\"NODE_MUSTER\",\"act\":\"stop\"}\n", 3, false },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"seq\":0}\n", 3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"\\n\\\"\",\"port\":0,\"addressType\":4,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"\\n\\\"\",\"port\":0,"
+	  "\"addressType\":4,\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":70000,\"addressType\":4,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":70000,\"addressType\":4,"
+	  "\"seq\":0}\n",
 	  3, false },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"fd\":0,\"port\":null,\"addressType\":null,\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"1.2.3\",\"port\":0,\"addressType\":4,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"1.2.3\",\"port\":0,\"addressType\":4,"
+	  "\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"::1\",\"port\":0,\"addressType\":4,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"::1\",\"port\":0,\"addressType\":4,"
+	  "\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"/\",\"port\":-1,\"addressType\":-1,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":\"/\",\"port\":-1,\"addressType\":-1,"
+	  "\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":0,\"addressType\":4,\"backlog\":-7,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"address\":null,\"port\":0,\"addressType\":4,"
+	  "\"backlog\":-7,\"seq\":0}\n",
 	  3, false },
-	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"address\":7,\"port\":\"x\",\"addressType\":-1,\"seq\":0}\n",
+	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"address\":7,\"port\":\"x\",\"addressType\":-1,"
+	  "\"seq\":0}\n",
 	  1, false },
 	{ "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":0}\n", 5, false },
 };
