@@ -37,6 +37,12 @@ struct daemon {
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
 };
 
+/* libevent's own lines, about name servers mostly. */
+static void on_libevent_line(int severity, const char *line)
+{
+	muster__log(severity >= EVENT_LOG_WARN ? MUSTER_LOG_WARN : MUSTER_LOG_INFO, "libevent: %s", line);
+}
+
 /* ---- the command line */
 
 static void print_help(FILE *out)
@@ -190,6 +196,7 @@ static int open_all(struct daemon *daemon)
 	if (err < 0)
 		return err;
 	muster_log_set_level(daemon->config->log_level);
+	event_set_log_callback(on_libevent_line);
 	muster__log_set_role("primary");
 	daemon->loop = muster_loop_new();
 	if (daemon->loop == NULL)
