@@ -1,7 +1,7 @@
 # docs/generate.awk - one header as a section of the manual: awk -f docs/generate.awk HEADER... pass=2 HEADER
 #
-# The first headers tell which functions there are. A comment belongs to what follows it without an empty line between: to one
-# declaration, or to several. Exits 1, and says why, if a function has none.
+# The first headers tell which functions there are. A comment belongs to what follows it without an empty line between:
+# to one declaration, or to several. Exits 1, and says why, if a function has none.
 
 function trim(s) { gsub(/[ \t]+/, " ", s); sub(/^ /, "", s); sub(/ $/, "", s); return s }
 function bare(s) { sub(/\*\/.*/, "", s); sub(/^[ \t]*\/?\*/, "", s); return trim(s) }
@@ -129,6 +129,8 @@ kind == "codes" {
 }
 kind != "" && /^#/ { kind = "made" } # of such a map
 kind == "made" { if (/^}/) kind = ""; next }
+kind != "" && held != "" { sub(/^[ \t]*\*( |$)/, ""); $0 = held " " $0; held = "" }
+kind != "" && /\/\*/ && !/\*\// { held = $0; next }
 kind != "" && /^}/ { put_type(); next }
 kind != "" && /^\tunion \{/ { first = members + 1; next }
 kind != "" && sub(/^\t} /, "") {
@@ -162,8 +164,12 @@ open {
 	decl = trim(decl " " $0)
 	if (decl !~ /;$/) next
 	open = 0
-	if (decl ~ /^typedef/) { list(1); put_function(decl, substr(decl, match(decl, /\(\*[a-z_]+\)/), RLENGTH)); put_text(doc); doc = "" }
-	else group[++grouped] = decl
+	if (decl ~ /^typedef/) {
+		list(1)
+		put_function(decl, substr(decl, match(decl, /\(\*[a-z_]+\)/), RLENGTH))
+		put_text(doc)
+		doc = ""
+	} else group[++grouped] = decl
 	decl = ""
 }
 END { end_group(); list(0); exit bad }

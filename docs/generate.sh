@@ -77,6 +77,14 @@ self_test() {
 	must grep -qx '\.Fo muster_a_sized' docs/muster.3
 	must check
 
+	must header '/* A type. */' 'struct muster_x {' '	int x; /* in two' '	        * lines */' '	/*' '	 * Above.' '	 */' \
+		'	const char *y;' '	union {' '		int z;' '	} u;' '};'
+	must grep -qx '\.It Vt "int" Fa x' docs/muster.3
+	must grep -qx 'in two lines' docs/muster.3
+	must grep -qx '\.It Vt "const char \*" Ns Fa y' docs/muster.3
+	must grep -qx 'Above\.' docs/muster.3
+	must grep -qx '\.It Vt "int" Fa u\.z' docs/muster.3
+
 	must_not header "$a"
 	must grep -qx 'include/muster/x.h:2: muster_a has no comment above it' errors
 	must_not header '/* Apart. */' '' "$a"

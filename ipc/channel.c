@@ -32,8 +32,12 @@ struct muster__chunk {
 	int fd; /* owned; goes with the first byte */
 	bool is_handle;
 	uint64_t ticket;
+	struct muster__sent sent;
 	char bytes[];
 };
+
+/* Most messages. */
+static const struct muster__sent nobody = { NULL, NULL };
 
 /* ---- tickets: which handle does an ACK answer? */
 
@@ -77,10 +81,14 @@ static bool tickets_pop(struct muster__tickets *tickets, uint64_t *ticket)
 
 /* ---- out */
 
-static void chunk_free(struct muster__chunk *chunk)
+static void chunk_free(struct muster__chunk *chunk, int err)
 {
+	struct muster__sent sent = chunk->sent;
+
 	muster__fd_close(&chunk->fd);
 	free(chunk);
+	if (sent.fn != NULL)
+		sent.fn(err, sent.data);
 }
 
 static struct muster__chunk *chunk_new(size_t room)
@@ -106,7 +114,7 @@ static void drop_queue(struct muster__channel *channel)
 
 	while ((chunk = TAILQ_FIRST(&channel->chunks)) != NULL) {
 		TAILQ_REMOVE(&channel->chunks, chunk, next);
-		chunk_free(chunk);
+		chunk_free(chunk, MUSTER_ECHANNEL);
 	}
 	channel->queued = 0;
 	muster__event_del(channel->loop, &channel->writable);
@@ -185,7 +193,7 @@ void muster__channel_flush(struct muster__channel *channel)
 		err = send_chunk(channel, chunk);
 		if (err == 0) {
 			TAILQ_REMOVE(&channel->chunks, chunk, next);
-			chunk_free(chunk);
+			chunk_free(chunk, 0);
 		}
 	}
 	if (err == -EAGAIN) {
@@ -229,25 +237,39 @@ static void flush_later(struct muster__channel *channel)
 		muster__loop_queue(channel->loop, &channel->task);
 }
 
-int muster__channel_print(struct muster__channel *channel, const char *text, size_t length)
+/* Plain text joins what waits already, unless somebody wants to know when it has gone. */
+static bool can_join(const struct muster__chunk *last, size_t length)
+{
+	return last != NULL && !last->is_handle && last->sent.fn == NULL && last->room - last->length >= length;
+}
+
+int muster__channel_print_then(struct muster__channel *channel, const char *text, size_t length,
+			       const struct muster__sent *sent)
 {
 	struct muster__chunk *last = TAILQ_LAST(&channel->chunks, muster__chunks);
 	int err = may_send(channel, length);
 
 	if (err < 0)
 		return err;
-	if (last == NULL || last->is_handle || last->room - last->length < length) {
+	if (!can_join(last, length)) {
 		last = chunk_new(length > CHUNK_ROOM ? length : CHUNK_ROOM);
 		if (last == NULL)
 			return -ENOMEM;
 		TAILQ_INSERT_TAIL(&channel->chunks, last, next);
 	}
 	chunk_append(channel, last, text, length);
+	last->sent = *sent;
 	flush_later(channel);
 	return 0;
 }
 
-static int queue_handle(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+int muster__channel_print(struct muster__channel *channel, const char *text, size_t length)
+{
+	return muster__channel_print_then(channel, text, length, &nobody);
+}
+
+static int queue_handle(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
+			const struct muster__sent *sent)
 {
 	struct muster__chunk *chunk = chunk_new(length);
 
@@ -258,12 +280,14 @@ static int queue_handle(struct muster__channel *channel, const char *line, size_
 	chunk->fd = fd;
 	chunk->is_handle = true;
 	chunk->ticket = ticket;
+	chunk->sent = *sent;
 	TAILQ_INSERT_TAIL(&channel->chunks, chunk, next);
 	chunk_append(channel, chunk, line, length);
 	return 0;
 }
 
-int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+int muster__channel_give_then(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
+			      const struct muster__sent *sent)
 {
 	int err = may_send(channel, length);
 
@@ -271,9 +295,14 @@ int muster__channel_give(struct muster__channel *channel, const char *line, size
 		muster__fd_close(&fd);
 		return err;
 	}
-	err = queue_handle(channel, line, length, fd, ticket);
+	err = queue_handle(channel, line, length, fd, ticket, sent);
 	flush_later(channel);
 	return err;
+}
+
+int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
+{
+	return muster__channel_give_then(channel, line, length, fd, ticket, &nobody);
 }
 
 /* The rest of a line whose descriptor has gone already; the room for it was made before. */
@@ -411,9 +440,9 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 		answer(channel, fd >= 0);
 	if (err < 0)
 		complain(channel, "a line that is no JSON");
-	else if (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK)
+	else if (!line.is_handle && (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK))
 		got_answer(channel, line.kind == MUSTER__LINE_ACK);
-	else if (line.kind != MUSTER__LINE_UNKNOWN)
+	else if (line.kind == MUSTER__LINE_USER || line.kind == MUSTER__LINE_CLUSTER)
 		channel->ops->line(channel, &line, &fd);
 	muster__line_clear(&line);
 	muster__fd_close(&fd);

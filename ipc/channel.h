@@ -25,6 +25,12 @@ struct muster__channel_ops {
 
 TAILQ_HEAD(muster__chunks, muster__chunk);
 
+/* Told once: 0 when the bytes it was given with are with the kernel, else why they never will be. Zeroed: nobody. */
+struct muster__sent {
+	void (*fn)(int err, void *data);
+	void *data;
+};
+
 struct muster__tickets {
 	uint64_t *ring;
 	unsigned size, first, count;
@@ -59,6 +65,8 @@ int muster__channel_init(struct muster__channel *channel, struct muster_loop *lo
 
 /* Send text (whole lines) soon: all of one turn goes out in one write. -ENOMEM, -ENOBUFS, MUSTER_ECHANNEL. */
 int muster__channel_print(struct muster__channel *channel, const char *text, size_t length);
+int muster__channel_print_then(struct muster__channel *channel, const char *text, size_t length,
+			       const struct muster__sent *sent);
 
 /*
  * Send one handle line and its descriptor (which stays the caller's) now or not at all. -EAGAIN: the channel is full or the
@@ -68,6 +76,8 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 
 /* The same for a descriptor that is given away (taken in every case) and waits in the queue if it must. */
 int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket);
+int muster__channel_give_then(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
+			      const struct muster__sent *sent);
 
 /* Write what is queued now instead of at the end of the turn. */
 void muster__channel_flush(struct muster__channel *channel);

@@ -63,7 +63,7 @@ enum { CHANNEL_FD = 3, BOARD_FD = 4 };
 /* Only the standard descriptors and the channel stay: a descriptor too many keeps someone else's connection open. */
 static void plumb(const struct muster__plan *plan)
 {
-	unsigned keep = (unsigned)plan->channel_fd;
+	unsigned keep = plan->channel_fd > STDERR_FILENO ? (unsigned)plan->channel_fd : STDERR_FILENO;
 
 	close_between(STDERR_FILENO + 1, keep - 1);
 	close_between(keep + 1, ~0u);
@@ -160,11 +160,24 @@ static int call(const struct muster__plan *plan, int (*main)(const struct muster
 	return main(plan);
 }
 
+/* What is closed of 0 to 2 would be the next thing opened, and written to as if it were a terminal. */
+static void fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void run(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
 {
 	int status;
 
 	reset_signals();
+	fill_standard();
 	set_environment(plan->common_env);
 	set_environment(plan->env);
 	status = plan->exec != NULL ? execute(plan) : call(plan, main);

@@ -61,6 +61,7 @@ static bool is_newconn(struct muster__line *line)
 	line->kind = MUSTER__LINE_CLUSTER;
 	line->act = MUSTER__ACT_NEWCONN;
 	line->is_handle = true;
+	line->handle_type = MUSTER_HANDLE_FD;
 	return true;
 }
 
@@ -163,6 +164,16 @@ static const char *internal_command(const json_t *json)
 	return cmd != NULL && strncmp(cmd, "NODE_", 5) == 0 && cmd[5] != '\0' ? cmd : NULL;
 }
 
+/* The innermost wrapping says it; what is not ours to know is a bare descriptor. */
+static enum muster_handle_type handle_type_of(const json_t *json)
+{
+	const char *type = json_string_value(json_object_get(json, "type"));
+
+	if (type != NULL && strcmp(type, "net.Socket") == 0)
+		return MUSTER_HANDLE_SOCKET;
+	return type != NULL && strcmp(type, "net.Server") == 0 ? MUSTER_HANDLE_SERVER : MUSTER_HANDLE_FD;
+}
+
 static void classify(struct muster__line *line)
 {
 	const char *cmd = internal_command(line->json);
@@ -170,6 +181,7 @@ static void classify(struct muster__line *line)
 
 	for (nesting = 0; cmd != NULL && strcmp(cmd, "NODE_HANDLE") == 0 && nesting < MAX_NESTING; nesting++) {
 		line->is_handle = true;
+		line->handle_type = handle_type_of(line->json);
 		line->json = json_object_get(line->json, "msg");
 		cmd = internal_command(line->json);
 	}
@@ -192,6 +204,7 @@ static void guess(struct muster__line *line)
 
 	line->kind = MUSTER__LINE_USER;
 	line->is_handle = line->length >= sizeof handle - 1 && memcmp(line->text, handle, sizeof handle - 1) == 0;
+	line->handle_type = line->is_handle ? MUSTER_HANDLE_FD : MUSTER_HANDLE_NONE;
 }
 
 static bool is_limit_of_jansson(const json_error_t *error)

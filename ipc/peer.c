@@ -6,7 +6,9 @@
 #include "src/sized.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <muster/server.h>
 #include <muster/socket.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,7 @@ int muster_worker_kill(struct muster_worker *worker, int signal)
 static const char *const wire_types[] = {
 	[MUSTER_HANDLE_SOCKET] = "net.Socket",
 	[MUSTER_HANDLE_FD] = "net.Native",
+	[MUSTER_HANDLE_SERVER] = "net.Server",
 };
 
 /* One line of JSON, wrapped if a handle travels with it. NULL: *err. */
@@ -105,23 +108,41 @@ static char *make_line(const struct muster_message *message, size_t *length, int
 	return NULL;
 }
 
+static int duplicate(int fd)
+{
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? MUSTER_EHANDLETYPE : copy < 0 ? -errno : copy;
+}
+
+/* The descriptor that travels, given away; negative: why it cannot. */
+static int descriptor_of(const struct muster_message *message)
+{
+	switch (message->handle_type) {
+	case MUSTER_HANDLE_SOCKET:
+		if (message->keep_open)
+			return duplicate(muster_socket_fd(message->handle.socket));
+		return muster_socket_take_fd(message->handle.socket);
+	case MUSTER_HANDLE_SERVER:
+		return duplicate(muster_server_fd(message->handle.server));
+	default:
+		return message->handle.fd;
+	}
+}
+
 static int send_line(struct muster_worker *worker, const struct muster_message *message, const char *line,
 		     size_t length)
 {
+	struct muster__sent sent = { message->on_sent, message->data };
 	int fd;
 
-	switch (message->handle_type) {
-	case MUSTER_HANDLE_NONE:
-		return muster__channel_print(&worker->channel, line, length);
-	case MUSTER_HANDLE_SOCKET:
-		if (!muster_worker_is_connected(worker))
-			return MUSTER_ECHANNEL;
-		fd = muster_socket_take_fd(message->handle.socket);
-		return fd < 0 ? fd : muster__channel_give(&worker->channel, line, length, fd, 0);
-	case MUSTER_HANDLE_FD:
-		return muster__channel_give(&worker->channel, line, length, message->handle.fd, 0);
-	}
-	return MUSTER_EHANDLETYPE;
+	if (message->handle_type == MUSTER_HANDLE_NONE)
+		return muster__channel_print_then(&worker->channel, line, length, &sent);
+	/* An object is touched only if the channel will have its descriptor. */
+	if (message->handle_type != MUSTER_HANDLE_FD && !muster_worker_is_connected(worker))
+		return MUSTER_ECHANNEL;
+	fd = descriptor_of(message);
+	return fd < 0 ? fd : muster__channel_give_then(&worker->channel, line, length, fd, 0, &sent);
 }
 
 /* A descriptor is consumed in every case, also when the message itself is refused. */
@@ -141,7 +162,7 @@ int muster_worker_send_sized(struct muster_worker *worker, const struct muster_m
 
 	if (err < 0)
 		return err;
-	if ((unsigned)mine.handle_type > MUSTER_HANDLE_FD)
+	if ((unsigned)mine.handle_type > MUSTER_HANDLE_SERVER)
 		return MUSTER_EHANDLETYPE;
 	line = make_line(&mine, &length, &err);
 	if (line == NULL)
@@ -159,19 +180,19 @@ void muster__peer_message(struct muster_worker *worker, struct muster__line *lin
 		.json = line->json,
 		.text = line->text,
 		.length = line->length,
-		.handle_type = *fd >= 0 ? MUSTER_HANDLE_FD : MUSTER_HANDLE_NONE,
+		.handle_type = *fd >= 0 ? line->handle_type : MUSTER_HANDLE_NONE,
 		.handle.fd = *fd,
 	};
 
 	*fd = -1;
 	MUSTER__PEER_EMIT(worker, on_message, worker, &message);
-	if (message.handle_type == MUSTER_HANDLE_FD)
+	if (message.handle_type != MUSTER_HANDLE_NONE)
 		muster__fd_close(&message.handle.fd);
 }
 
 int muster_message_take_fd(struct muster_message *message)
 {
-	int fd = message->handle_type == MUSTER_HANDLE_FD ? message->handle.fd : -1;
+	int fd = message->handle_type != MUSTER_HANDLE_NONE ? message->handle.fd : -1;
 
 	if (fd < 0)
 		return -ENOENT;
@@ -184,4 +205,21 @@ struct muster_socket *muster_message_take_socket(struct muster_message *message,
 	int fd = muster_message_take_fd(message);
 
 	return fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
+}
+
+struct muster_server *muster_message_take_server(struct muster_message *message, struct muster_loop *loop)
+{
+	int fd = muster_message_take_fd(message), err;
+	struct muster_server *server = fd < 0 ? NULL : muster_server_new(loop, NULL);
+
+	if (server == NULL) {
+		err = fd < 0 ? fd : muster_last_error();
+		muster__fd_close(&fd);
+		return muster__no_object(err);
+	}
+	err = muster_server_listen_fd(server, fd, 0);
+	if (err == 0)
+		return server;
+	muster_server_destroy(server);
+	return muster__no_object(err);
 }

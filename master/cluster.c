@@ -205,10 +205,29 @@ static void close_when_empty(struct muster_cluster *cluster)
 	emptied(cluster);
 }
 
+static void answer_counts(struct muster_cluster *cluster)
+{
+	size_t count = muster__listeners_count(cluster, NULL, 0);
+	struct muster__count_question *question;
+	struct muster_count *rows;
+
+	while ((question = STAILQ_FIRST(&cluster->questions)) != NULL) {
+		STAILQ_REMOVE_HEAD(&cluster->questions, next);
+		rows = calloc(count + 1, sizeof *rows);
+		if (rows != NULL)
+			muster__listeners_count(cluster, rows, count);
+		if (!cluster->object.loop->freeing)
+			question->done(cluster, rows != NULL ? 0 : -ENOMEM, rows, rows != NULL ? count : 0, question->data);
+		free(rows);
+		free(question);
+	}
+}
+
 static void cluster_turn(struct muster__object *object)
 {
 	struct muster_cluster *cluster = cluster_of(object);
 
+	answer_counts(cluster);
 	close_when_empty(cluster);
 
 	if (cluster->disconnected != NULL && TAILQ_EMPTY(&cluster->seats))
@@ -253,6 +272,7 @@ static void cluster_free(struct muster__object *object)
 
 	muster__listeners_free(cluster);
 	free_seats(cluster);
+	answer_counts(cluster);
 	free_strings(&cluster->options);
 	muster__listeners_clear(&cluster->on);
 	muster__scoreboard_unwatch(&cluster->watcher);
@@ -321,6 +341,7 @@ struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const 
 	muster__scoreboard_watch(cluster->board, &cluster->watcher);
 	TAILQ_INIT(&cluster->seats);
 	LIST_INIT(&cluster->listenings);
+	STAILQ_INIT(&cluster->questions);
 	muster__object_init(&cluster->object, loop, &cluster_class);
 	return cluster;
 }
@@ -464,6 +485,32 @@ struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct
 	while (seat != NULL && seat->process == NULL)
 		seat = TAILQ_NEXT(seat, link);
 	return seat != NULL ? &seat->process->peer : NULL;
+}
+
+void muster_cluster_set_scheduler(struct muster_cluster *cluster, muster_scheduler pick, void *data)
+{
+	cluster->pick = pick;
+	cluster->pick_data = data;
+	muster__listeners_derive(cluster);
+}
+
+int muster_cluster_get_connections(struct muster_cluster *cluster,
+				   void (*done)(struct muster_cluster *cluster, int err,
+						const struct muster_count *rows, size_t count, void *data),
+				   void *data)
+{
+	struct muster__count_question *question;
+
+	if (cluster->object.loop->freeing)
+		return MUSTER_ECLOSED;
+	question = malloc(sizeof *question);
+	if (question == NULL)
+		return -ENOMEM;
+	question->done = done;
+	question->data = data;
+	STAILQ_INSERT_TAIL(&cluster->questions, question, next);
+	muster__object_wake(&cluster->object);
+	return 0;
 }
 
 void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max)

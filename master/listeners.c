@@ -58,17 +58,46 @@ static unsigned member_load(const void *data, size_t index)
 	       (unsigned)(process->handed - atomic_load_explicit(&slot->decided, memory_order_relaxed));
 }
 
-static size_t pick(struct muster__listening *listening)
+/* The user's word about those who can take one: an index among the members, or their count for none. */
+static size_t ask_user(const struct muster__listening *listening)
 {
-	struct muster__roster roster = {
+	struct muster_cluster *cluster = listening->cluster;
+	struct muster_worker *able[MUSTER__SLOTS], *chosen;
+	size_t count = 0, i;
+
+	for (i = 0; i < listening->member_count; i++)
+		if (member_able(listening, i))
+			able[count++] = &listening->members[i].process->peer;
+	chosen = count > 0 ? cluster->pick(cluster, able, count, cluster->pick_data) : NULL;
+	for (i = 0; i < listening->member_count; i++)
+		if (&listening->members[i].process->peer == chosen && member_able(listening, i))
+			break;
+	return i;
+}
+
+static struct muster__roster roster_of(const struct muster__listening *listening)
+{
+	return (struct muster__roster){
 		.count = listening->member_count,
 		.turn = listening->turn,
 		.able = member_able,
 		.load = member_load,
 		.data = listening,
 	};
+}
 
-	return muster__schedule(listening->policy, &roster);
+static size_t pick(const struct muster__listening *listening)
+{
+	struct muster__roster roster = roster_of(listening);
+
+	return listening->cluster->pick != NULL ? ask_user(listening) : muster__schedule(listening->policy, &roster);
+}
+
+static bool somebody_is_able(const struct muster__listening *listening)
+{
+	struct muster__roster roster = roster_of(listening);
+
+	return muster__schedule(MUSTER_POLICY_ROUND_ROBIN, &roster) < listening->member_count;
 }
 
 static bool at_limit(const struct muster__listening *listening)
@@ -201,7 +230,7 @@ static void derive(struct muster__listening *listening)
 		return;
 	}
 	if (!is_shared(listening) && !limited && listening->returned_count == 0 &&
-	    pick(listening) < listening->member_count)
+	    somebody_is_able(listening))
 		muster__acceptor_start(&listening->acceptor);
 	else
 		muster__acceptor_stop(&listening->acceptor);
@@ -406,7 +435,7 @@ static void sweep(struct muster__listening *listening)
 {
 	int left = SWEEP_MAX, fd;
 
-	while (left-- > 0 && !at_limit(listening) && pick(listening) < listening->member_count &&
+	while (left-- > 0 && !at_limit(listening) && somebody_is_able(listening) &&
 	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		if (!place(listening, fd))
 			keep(listening, fd);
@@ -612,6 +641,31 @@ void muster__listeners_recover(struct muster__process *process)
 	if (saved + lost > 0)
 		muster__log(MUSTER_LOG_INFO, "worker %u: of %u connections on their way to it %u are handed to others",
 			    process->peer.id, saved + lost, saved);
+}
+
+static struct muster_count count_of(const struct muster__listening *listening, struct muster__process *process)
+{
+	const struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
+	struct muster_count row = { .worker = &process->peer, .known = process->is_muster };
+
+	muster__address_local(&row.listener, listening->socket.fd);
+	if (!row.known)
+		return row;
+	row.open = atomic_load_explicit(&slot->rows[listening->row].open, memory_order_relaxed);
+	row.accepted = atomic_load_explicit(&slot->rows[listening->row].accepted, memory_order_relaxed);
+	return row;
+}
+
+size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_count *rows, size_t room)
+{
+	struct muster__listening *listening;
+	size_t count = 0, i;
+
+	LIST_FOREACH(listening, &cluster->listenings, link)
+		for (i = 0; i < listening->member_count; i++, count++)
+			if (count < room)
+				rows[count] = count_of(listening, listening->members[i].process);
+	return count;
 }
 
 void muster__listeners_room(struct muster__process *process)

@@ -48,6 +48,8 @@ void muster__listeners_answered(struct muster__process *process, uint64_t seq, b
 void muster__listeners_recover(struct muster__process *process);
 /* A worker has room again. */
 void muster__listeners_room(struct muster__process *process);
+/* A row for each worker at each listener: as many as there is room for are filled, and how many there are is returned. */
+size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_count *rows, size_t room);
 /* Should each listener be accepting? After any change of the worker table. */
 void muster__listeners_derive(struct muster_cluster *cluster);
 /* No more will come: the sockets are closed, and what was queued on them is handed over as workers can take it. */

@@ -341,7 +341,8 @@ static int spawn_pair(struct muster__process *process)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	err = plan_and_fork(process, pair[1]);
+	pair[1] = muster__fd_above_standard(pair[1]);
+	err = pair[1] < 0 ? pair[1] : plan_and_fork(process, pair[1]);
 	muster__fd_close(&pair[1]);
 	if (err == 0 && (err = record(process, &pair[0])) < 0)
 		undo_fork(process);

@@ -52,6 +52,13 @@ struct muster__process {
 TAILQ_HEAD(muster__seats, muster__seat);
 LIST_HEAD(muster__listenings, muster__listening);
 
+/* Somebody who wants to know how many connections there are. */
+struct muster__count_question {
+	STAILQ_ENTRY(muster__count_question) next;
+	void (*done)(struct muster_cluster *cluster, int err, const struct muster_count *rows, size_t count, void *data);
+	void *data;
+};
+
 struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
@@ -62,6 +69,9 @@ struct muster_cluster {
 	struct muster__seats seats;
 	struct muster__listenings listenings;
 	unsigned next_id;
+	muster_scheduler pick; /* the user's; or NULL */
+	void *pick_data;
+	STAILQ_HEAD(, muster__count_question) questions;
 	bool leaving; /* disconnect or close: nobody is replaced */
 	bool closing; /* close: what is queued is handed over, then they leave, then on_close is due */
 	void (*disconnected)(struct muster_cluster *cluster, void *data);

@@ -48,3 +48,15 @@ bool muster__fd_is_listening(int fd)
 
 	return option_of(fd, SO_ACCEPTCONN, &listening) == 0 && listening;
 }
+
+int muster__fd_above_standard(int fd)
+{
+	int moved, err;
+
+	if (fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	err = moved < 0 ? -errno : moved;
+	close(fd);
+	return err;
+}

@@ -10,6 +10,9 @@ void muster__fd_close(int *fd);
 /* Make a descriptor that came from elsewhere non-blocking and close-on-exec. 0 or -errno. */
 int muster__fd_prepare(int fd);
 
+/* A descriptor that is none of 0 to 2: `fd` itself, or taken and moved. Negative: -errno, and `fd` is closed. */
+int muster__fd_above_standard(int fd);
+
 /* A stream socket? 0, or -EINVAL for anything else (-EBADF for a closed descriptor). */
 int muster__fd_check_stream(int fd);
 

@@ -17,7 +17,8 @@ declared() {
 
 # Without what the linker itself defines in some of its versions.
 exported() {
-	nm -D --defined-only "$1" | awk '{ sub(/@.*/, "", $NF) } $NF !~ /^(_init|_fini|_edata|_end|__bss_start)$/ { print $NF }' | sort
+	nm -D --defined-only "$1" |
+		awk '{ sub(/@.*/, "", $NF) } $NF !~ /^(_init|_fini|_edata|_end|__bss_start)$/ { print $NF }' | sort
 }
 
 # check LIBRARY - of the headers in the current folder.

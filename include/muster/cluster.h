@@ -108,6 +108,34 @@ MUSTER_API int muster_cluster_close(struct muster_cluster *cluster);
 /* Iterate over the workers that are not gone: NULL gives the first, the last gives NULL. */
 MUSTER_API struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct muster_worker *previous);
 
+/*
+ * The user's own choice for connections that are handed over, instead of the policy's: one of the `count` workers that can
+ * take one now, or NULL for none of them, and the connection waits for the next change. Called for each connection.
+ */
+typedef struct muster_worker *(*muster_scheduler)(struct muster_cluster *cluster, struct muster_worker *const *workers,
+						  size_t count, void *data);
+
+/* NULL goes back to the policies. */
+MUSTER_API void muster_cluster_set_scheduler(struct muster_cluster *cluster, muster_scheduler pick, void *data);
+
+/* Connections of one worker at one listener. */
+struct muster_count {
+	struct muster_worker *worker;
+	struct muster_address listener;
+	unsigned open;
+	unsigned accepted; /* since the worker began */
+	bool known;        /* false: it does not say, and the numbers are 0 */
+};
+
+/*
+ * Count the connections of all workers: no message is sent, those who can have written down what they have. The rows are
+ * borrowed until `done` returns; it comes once, never before this returns. -ENOMEM, MUSTER_ECLOSED.
+ */
+MUSTER_API int muster_cluster_get_connections(struct muster_cluster *cluster,
+					      void (*done)(struct muster_cluster *cluster, int err,
+							   const struct muster_count *rows, size_t count, void *data),
+					      void *data);
+
 /* One limit over all workers: at it the primary stops accepting. 0 is none. */
 MUSTER_API void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max);
 

@@ -6,6 +6,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/faults.h"
 #include "tests/support/loop.h"
+#include "tests/support/nameserver.h"
 #include "tests/support/suite.h"
 
 #include <errno.h>
@@ -523,12 +524,12 @@ START_TEST(a_connect_that_is_refused_may_be_tried_again)
 }
 END_TEST
 
-/* ---- a connection by a name, looked up in the hosts of the system */
+/* ---- a connection by a name */
 
-static const char *a_connection_by_name(void)
+/* `loop` is freed. */
+static const char *connect_by_name(struct muster_loop *loop, const char *name)
 {
-	struct muster_connect_options to = { .host = "localhost", .port = port, .family = 4 };
-	struct muster_loop *loop = sound_loop();
+	struct muster_connect_options to = { .host = name, .port = port, .family = 4 };
 	struct muster_socket *socket;
 	const char *broken = NULL;
 
@@ -537,14 +538,62 @@ static const char *a_connection_by_name(void)
 	PROMISE(socket != NULL || errno == ENOMEM);
 	if (socket != NULL)
 		broken = converse(loop, socket);
+	nameserver_stop();
 	muster_loop_free(loop);
 	PROMISE(came.close == (socket != NULL));
 	return broken;
 }
 
+static const char *a_known_name(void)
+{
+	return connect_by_name(sound_loop(), "localhost");
+}
+
+START_TEST(a_name_in_the_hosts_file_is_found)
+{
+	/* Only our own memory: a resolver that could not read the file would ask a server. */
+	tell_with_each_failure(a_known_name, _i == 0 ? 0 : 3, 0);
+}
+END_TEST
+
+static const char *a_question(void)
+{
+	static const struct nameserver_record records[] = { { "one.test", "127.0.0.1" }, { 0 } };
+	struct muster_loop *loop = sound_loop();
+
+	faults_pause();
+	nameserver_start(loop, records);
+	faults_resume();
+	return connect_by_name(loop, "one.test");
+}
+
 START_TEST(a_name_is_found_or_told_not_to_be)
 {
-	tell_with_each_failure(a_connection_by_name, _i, 0);
+	/* Only libevent's memory: the name server of the test uses the other. */
+	tell_with_each_failure(a_question, _i == 0 ? 1 : 4, 0);
+}
+END_TEST
+
+static const char *a_question_nobody_waits_for(void)
+{
+	struct muster_connect_options to = { .host = "localhost", .port = port, .family = 4 };
+	struct muster_loop *loop = sound_loop();
+	struct muster_socket *socket;
+
+	memset(&came, 0, sizeof came);
+	socket = muster_connect(loop, &to, &watching, NULL);
+	PROMISE(socket != NULL || errno == ENOMEM);
+	if (socket != NULL)
+		muster_socket_destroy(socket, 0);
+	PROMISE(muster_loop_run(loop) == 0);
+	PROMISE(came.close == (socket != NULL));
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(a_question_that_is_taken_back_leaves_nothing)
+{
+	tell_with_each_failure(a_question_nobody_waits_for, _i, 0);
 }
 END_TEST
 
@@ -865,7 +914,9 @@ int main(void)
 	tcase_add_test(servers, connections_without_memory_are_told_once_a_second);
 	add(connections, a_connection_is_made_or_told_to_have_failed);
 	add(connections, a_connect_that_is_refused_may_be_tried_again);
-	add(connections, a_name_is_found_or_told_not_to_be);
+	tcase_add_loop_test(connections, a_name_in_the_hosts_file_is_found, 0, 2);
+	tcase_add_loop_test(connections, a_name_is_found_or_told_not_to_be, 0, 2);
+	add(connections, a_question_that_is_taken_back_leaves_nothing);
 	add(sockets, a_table_is_called_exactly_if_it_was_added);
 	add(sockets, a_write_the_kernel_cuts_short_arrives_or_fails_the_connection);
 	add(sockets, a_write_that_is_held_back_is_refused_or_arrives);
