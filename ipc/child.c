@@ -5,6 +5,7 @@
  */
 #include "ipc/child.h"
 
+#include "ipc/environment.h"
 #include "ipc/plan.h"
 #include "ipc/scoreboard.h"
 #include "src/fd.h"
@@ -74,15 +75,18 @@ static void plumb(const struct muster__plan *plan)
 /* Out of the way first, so that neither is overwritten by the other; the new numbers are inherited. */
 static int plumb_for_exec(const struct muster__plan *plan)
 {
-	int channel = fcntl(plan->channel_fd, F_DUPFD, BOARD_FD + 1), flags;
-	int board = fcntl(muster__scoreboard_fd(plan->board), F_DUPFD, BOARD_FD + 1);
+	int channel = fcntl(plan->channel_fd, F_DUPFD, BOARD_FD + 1), flags, board = -1;
 
-	if (channel < 0 || board < 0 || dup2(channel, CHANNEL_FD) < 0 || dup2(board, BOARD_FD) < 0)
+	if (plan->board != NULL)
+		board = fcntl(muster__scoreboard_fd(plan->board), F_DUPFD, BOARD_FD + 1);
+	if (channel < 0 || dup2(channel, CHANNEL_FD) < 0)
+		return -errno;
+	if (plan->board != NULL && (board < 0 || dup2(board, BOARD_FD) < 0))
 		return -errno;
 	/* A child expects its end to block, as Node's does. */
 	flags = fcntl(CHANNEL_FD, F_GETFL);
 	fcntl(CHANNEL_FD, F_SETFL, flags & ~O_NONBLOCK);
-	close_between(BOARD_FD + 1, ~0u);
+	close_between(plan->board != NULL ? BOARD_FD + 1 : CHANNEL_FD + 1, ~0u);
 	if (plan->own_group)
 		setpgid(0, 0);
 	return 0;
@@ -97,22 +101,18 @@ static void set_environment(const char *const *env)
 			putenv(copy); /* keeps the string */
 }
 
-static void set_number(const char *name, unsigned number)
-{
-	char text[16];
-
-	snprintf(text, sizeof text, "%u", number);
-	setenv(name, text, 1);
-}
-
-/* By which a program knows that it is a worker, and whose. */
+/* By which a program knows whose child it is, and which. */
 static void set_role(const struct muster__plan *plan)
 {
-	set_number("NODE_CHANNEL_FD", CHANNEL_FD);
+	muster__environment_set_number("NODE_CHANNEL_FD", CHANNEL_FD);
 	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
-	set_number("NODE_UNIQUE_ID", plan->id);
-	set_number("MUSTER_SCOREBOARD_FD", BOARD_FD);
-	set_number("MUSTER_SCOREBOARD_SLOT", (unsigned)plan->slot);
+	/* A child that is no worker has neither id nor slot. */
+	if (plan->id != 0)
+		muster__environment_set_number("NODE_UNIQUE_ID", plan->id);
+	if (plan->board == NULL)
+		return;
+	muster__environment_set_number("MUSTER_SCOREBOARD_FD", BOARD_FD);
+	muster__environment_set_number("MUSTER_SCOREBOARD_SLOT", (unsigned)plan->slot);
 }
 
 /* Groups first: who has given up his user may not change them. */
@@ -172,12 +172,23 @@ static void fill_standard(void)
 		close(fd);
 }
 
+/* Pipes to the parent in the place of what it has itself. */
+static void plumb_standard(const struct muster__plan *plan)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (plan->standard[i] > STDERR_FILENO)
+			dup2(plan->standard[i], i);
+}
+
 static void run(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
 {
 	int status;
 
 	reset_signals();
 	fill_standard();
+	plumb_standard(plan);
 	set_environment(plan->common_env);
 	set_environment(plan->env);
 	status = plan->exec != NULL ? execute(plan) : call(plan, main);

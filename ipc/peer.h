@@ -3,6 +3,7 @@
 #define IPC_PEER_H
 
 #include "ipc/channel.h"
+#include "ipc/endpoint.h"
 #include "src/handlers.h"
 #include "src/lifecycle.h"
 
@@ -22,6 +23,7 @@ struct muster_worker {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct muster__channel channel;
+	struct muster_channel face; /* the channel, for those who want it alone */
 	const struct muster__peer_ops *ops;
 	unsigned id;
 	pid_t pid;
@@ -40,5 +42,8 @@ struct muster_worker {
 
 /* A user's message has arrived: on_message, with its descriptor. */
 void muster__peer_message(struct muster_worker *worker, struct muster__line *line, int *fd);
+
+/* Its channel has closed: on_disconnect. */
+void muster__peer_disconnected(struct muster_worker *worker);
 
 #endif

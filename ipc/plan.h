@@ -28,13 +28,15 @@ struct muster__app {
 };
 
 struct muster__plan {
-	int channel_fd; /* the worker's end */
+	int channel_fd;  /* the child's end */
+	int standard[3]; /* descriptors to be 0 to 2; 0: as the parent's */
 	unsigned id;
 	struct muster__scoreboard *board;
 	int slot;
 	muster_worker_function function; /* or app */
 	void *data;
 	const struct muster__app *app;
+	int (*child)(struct muster_channel *self, void *data); /* of a child that is no worker */
 	const char *const *exec; /* a program and its arguments, NULL-terminated; or NULL */
 	const char *const *common_env, *const *env; /* "NAME=value", NULL-terminated; or NULL: the second wins */
 	const char *cwd; /* or NULL */
@@ -42,6 +44,7 @@ struct muster__plan {
 	gid_t gid;
 	unsigned orphan_timeout_ms;
 	bool own_group;
+	bool joined_output; /* of a program: its standard output is its standard error */
 };
 
 #endif

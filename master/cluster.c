@@ -351,6 +351,11 @@ void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster
 	cluster->app = app;
 }
 
+void muster__cluster_set_permit(struct muster_cluster *cluster, const struct muster__permit *permit)
+{
+	cluster->permit = permit;
+}
+
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board)
 {
 	muster__scoreboard_unwatch(&cluster->watcher);

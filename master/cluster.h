@@ -7,6 +7,9 @@
 /* What musterd runs in the workers; it then listens only on what was configured. Borrowed. */
 void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster__app *app);
 
+/* What the workers of a program may have bound on demand; what they write goes to standard error. Borrowed. */
+void muster__cluster_set_permit(struct muster_cluster *cluster, const struct muster__permit *permit);
+
 /* Count on this board, together with whoever else does: before the first fork. */
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board);
 

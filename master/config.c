@@ -47,6 +47,11 @@ static const struct muster__choice policies[] = {
 	{ NULL, 0 },
 };
 
+static const struct muster__choice protocols[] = {
+	{ "node", MUSTER__PROGRAM_NODE },
+	{ NULL, 0 },
+};
+
 static const struct muster__choice builtins[] = {
 	{ "echo", MUSTER__BUILTIN_ECHO },
 	{ "discard", MUSTER__BUILTIN_DISCARD },
@@ -85,8 +90,13 @@ static const struct muster__grammar upstream_object = { upstream_keys, MUSTER__C
 							check_upstream };
 
 static const struct muster__key application_keys[] = {
-	{ "builtin", MUSTER__KIND_CHOICE, APPLICATION(builtin), .choices = builtins, .required = true },
+	{ "builtin", MUSTER__KIND_CHOICE, APPLICATION(builtin), .choices = builtins },
 	{ "upstream", MUSTER__KIND_OBJECT, .object = &upstream_object },
+	{ "exec", MUSTER__KIND_PROGRAM, APPLICATION(exec) },
+	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
+	  .fallback = MUSTER__PROGRAM_NODE },
+	{ "env", MUSTER__KIND_VARIABLES, APPLICATION(env) },
+	{ "directory", MUSTER__KIND_FILE, APPLICATION(directory) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 };
 static const struct muster__grammar application_object = { application_keys, MUSTER__COUNT_OF(application_keys),
@@ -211,8 +221,18 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 		muster__complain(reader, node->at, "\"host\" is missing");
 }
 
-static void check_application(struct muster__reader *reader, const struct muster__node *node)
+/* What each of these keys is refused for, where it is there. */
+static void refuse_keys(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
+			const char *const *keys, const char *text)
 {
+	for (; *keys; keys++)
+		if (has(value, *keys))
+			complain_key(reader, at, *keys, text);
+}
+
+static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
+{
+	static const char *const others[] = { "protocol", "env", "directory", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
 
@@ -220,6 +240,31 @@ static void check_application(struct muster__reader *reader, const struct muster
 		muster__complain(reader, node->at, "\"upstream\" is missing, a proxy needs one");
 	if (application->builtin && !is_proxy && has(node->value, "upstream"))
 		complain_key(reader, node->at, "upstream", "only a proxy has one");
+	refuse_keys(reader, node->at, node->value, others, "only a program, \"exec\", has one");
+}
+
+static void check_program(struct muster__reader *reader, const struct muster__node *node)
+{
+	static const char *const others[] = { "upstream", NULL };
+	struct muster__config_application *application = node->base;
+
+	refuse_keys(reader, node->at, node->value, others, "only a proxy has one");
+	if (!has(node->value, "directory"))
+		muster__put_text(reader, &application->directory, muster__absolute_path(reader, ""));
+}
+
+static void check_application(struct muster__reader *reader, const struct muster__node *node)
+{
+	bool is_program = has(node->value, "exec");
+
+	if (is_program && has(node->value, "builtin"))
+		complain_key(reader, node->at, "builtin", "cannot stand beside \"exec\"");
+	else if (is_program)
+		check_program(reader, node);
+	else if (has(node->value, "builtin"))
+		check_builtin(reader, node);
+	else
+		muster__complain(reader, node->at, "\"builtin\" or \"exec\" is missing");
 }
 
 static bool is_same(const char *a, const char *b)
@@ -281,29 +326,57 @@ static bool link_listener(struct muster__reader *reader, const struct muster__js
 	return false;
 }
 
-static void check_listeners(struct muster__reader *reader, const json_t *listeners)
+/* A server that is not ours sees to its connections itself; a key that did nothing would be a trap. */
+static void check_linked(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value)
 {
-	struct muster__json_path list = { .key = "listeners" }, at = { .parent = &list };
+	static const char *const keys[] = { "timeout", "allow_half_open", "no_delay", "keep_alive", NULL };
+	const struct muster__config *config = reader->config;
+
+	if (config->applications[config->listeners[at->index].application].exec)
+		refuse_keys(reader, at, value, keys, "the application is a program, which decides this itself");
+}
+
+/* A program decides itself what to listen on. */
+static bool needs_listener(const struct muster__config *config, size_t application)
+{
+	if (!config->applications[application].builtin)
+		return false;
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (config->listeners[i].application == application)
+			return false;
+	return true;
+}
+
+static void check_idle(struct muster__reader *reader)
+{
 	struct muster__json_path map = { .key = "applications" }, step = { .parent = &map };
-	struct muster__config *config = reader->config;
-	bool linked = config->listener_count > 0;
-	size_t i;
+	const struct muster__config *config = reader->config;
 
-	for (; at.index < config->listener_count; at.index++) {
-		const json_t *value = json_array_get(listeners, at.index);
-
-		for (i = 0; i < at.index; i++)
-			check_twins(reader, &at, value, i);
-		linked = link_listener(reader, &at, value) && linked;
-	}
-	for (size_t a = 0; linked && a < config->application_count; a++) {
-		step.key = config->applications[a].name;
-		for (i = 0; i < config->listener_count && config->listeners[i].application != a; i++)
-			;
-		if (i == config->listener_count)
+	for (size_t i = 0; i < config->application_count; i++) {
+		step.key = config->applications[i].name;
+		if (needs_listener(config, i))
 			muster__complain(reader, &step,
 					 "no listener names this application: it would have nothing to do");
 	}
+}
+
+static void check_listeners(struct muster__reader *reader, const json_t *listeners)
+{
+	struct muster__json_path list = { .key = "listeners" }, at = { .parent = &list };
+	bool linked = json_is_array(listeners);
+
+	for (; at.index < reader->config->listener_count; at.index++) {
+		const json_t *value = json_array_get(listeners, at.index);
+
+		for (size_t i = 0; i < at.index; i++)
+			check_twins(reader, &at, value, i);
+		if (link_listener(reader, &at, value))
+			check_linked(reader, &at, value);
+		else
+			linked = false;
+	}
+	if (linked)
+		check_idle(reader);
 }
 
 static void check_control(struct muster__reader *reader, const json_t *root)

@@ -13,9 +13,18 @@ enum muster__log_format {
 	MUSTER__LOG_TEXT = 1,
 };
 
+/* How a program learns that it is a worker, and what it may ask for. */
+enum muster__program_protocol {
+	MUSTER__PROGRAM_NODE = 1, /* over the channel, as a worker of Node's cluster does */
+};
+
 struct muster__config_application {
 	char *name;
-	enum muster__builtin builtin;
+	enum muster__builtin builtin; /* 0: a program */
+	char **exec;                  /* its words, ended by a NULL, the first absolute or to be found in PATH; or NULL */
+	enum muster__program_protocol protocol;
+	char **env;      /* "NAME=value" for the program, ended by a NULL; or NULL */
+	char *directory; /* where the program runs; never NULL */
 	char *upstream_host; /* a proxy has host and port, ... */
 	unsigned upstream_port;
 	char *upstream_path; /* ... or a path; without it this is NULL */

@@ -180,6 +180,103 @@ static void read_application(struct muster__reader *reader, const struct muster_
 		muster__complain_kind(reader, node->at, "the name of an application", node->value);
 }
 
+/* Lists of strings. */
+
+char *muster__absolute_path(const struct muster__reader *reader, const char *path)
+{
+	char *relative = resolve(reader, path), *folder, *absolute;
+
+	if (!relative || *relative == '/')
+		return relative;
+	folder = get_current_dir_name();
+	absolute = folder ? muster__new_text("%s/%s", folder, relative) : NULL;
+	free(folder);
+	free(relative);
+	return absolute;
+}
+
+/* Empty, and in its place at once, so that it is freed whatever comes. */
+static char **put_strings(struct muster__reader *reader, const struct muster__node *node, size_t count)
+{
+	char **strings = calloc(count + 1, sizeof *strings);
+
+	if (!strings)
+		reader->err = -ENOMEM;
+	memcpy(slot_of(node->key, node->base), &strings, sizeof strings);
+	return strings;
+}
+
+/* The program itself ends up in lines of a log; what follows is between it and its author, and may have any characters. */
+static void read_word(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
+		      char **slot)
+{
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	bool is_program = at->index == 0;
+	const char *expected = is_program || !*text ? expected_instead(text) : NULL;
+
+	if (expected)
+		muster__complain_kind(reader, at, expected, value);
+	else if (is_program && strchr(text, '/'))
+		muster__put_text(reader, slot, muster__absolute_path(reader, text));
+	else
+		muster__put_text(reader, slot, strdup(text));
+}
+
+static void read_program(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	size_t count = json_array_size(node->value);
+	char **words;
+
+	if (count == 0) {
+		muster__complain_kind(reader, node->at, "an array of at least one string", node->value);
+		return;
+	}
+	words = put_strings(reader, node, count);
+	for (; words && step.index < count; step.index++) {
+		read_word(reader, &step, json_array_get(node->value, step.index), words);
+		words += *words != NULL;
+	}
+}
+
+/* The name and value of a variable. */
+static void read_variable(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
+			  char **slot)
+{
+	const char *expected = strchr(at->key, '=') ? "a string without \"=\"" : expected_instead(at->key);
+
+	if (expected)
+		muster__complain(reader, at, "expected %s as the name", expected);
+	if (!json_is_string(value))
+		muster__complain_kind(reader, at, "a string", value);
+	else if (!expected)
+		muster__put_text(reader, slot, muster__new_text("%s=%s", at->key, json_string_value(value)));
+}
+
+static void read_variables(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	char **variables;
+
+	if (!json_is_object(node->value)) {
+		muster__complain_kind(reader, node->at, "an object of strings", node->value);
+		return;
+	}
+	variables = put_strings(reader, node, json_object_size(node->value));
+	for (void *i = json_object_iter(node->value); variables && i; i = json_object_iter_next(node->value, i)) {
+		step.key = json_object_iter_key(i);
+		read_variable(reader, &step, json_object_iter_value(i), variables);
+		variables += *variables != NULL;
+	}
+}
+
+static void free_strings(char **strings)
+{
+	for (char **each = strings; each && *each; each++)
+		free(*each);
+	free(strings);
+}
+
 /* Containers. */
 
 static void read_value(struct muster__reader *reader, const struct muster__node *node);
@@ -261,11 +358,11 @@ static void read_list(struct muster__reader *reader, const struct muster__node *
 	struct muster__node element = { .at = &step };
 	char *structs;
 
-	if (json_array_size(node->value) == 0) {
-		muster__complain_kind(reader, node->at, "an array of at least one object", node->value);
+	if (!json_is_array(node->value)) {
+		muster__complain_kind(reader, node->at, "an array of objects", node->value);
 		return;
 	}
-	structs = put_structs(reader, node, json_array_size(node->value));
+	structs = json_array_size(node->value) > 0 ? put_structs(reader, node, json_array_size(node->value)) : NULL;
 	if (!structs)
 		return;
 	for (; step.index < json_array_size(node->value); step.index++) {
@@ -311,7 +408,8 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 		[MUSTER__KIND_FILE] = read_text,       [MUSTER__KIND_SOCKET] = read_text,
 		[MUSTER__KIND_TARGET] = read_text,     [MUSTER__KIND_APPLICATION] = read_application,
 		[MUSTER__KIND_OBJECT] = read_object,   [MUSTER__KIND_LIST] = read_list,
-		[MUSTER__KIND_MAP] = read_map,
+		[MUSTER__KIND_MAP] = read_map,         [MUSTER__KIND_PROGRAM] = read_program,
+		[MUSTER__KIND_VARIABLES] = read_variables,
 	};
 
 	functions[node->key->kind](reader, node);
@@ -337,6 +435,8 @@ void muster__free_values(const struct muster__grammar *object, void *base)
 		if (key->kind == MUSTER__KIND_TEXT || key->kind == MUSTER__KIND_FILE ||
 		    key->kind == MUSTER__KIND_SOCKET || key->kind == MUSTER__KIND_TARGET)
 			free(*(char **)slot_of(key, base));
+		else if (key->kind == MUSTER__KIND_PROGRAM || key->kind == MUSTER__KIND_VARIABLES)
+			free_strings(*(char ***)slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_OBJECT)
 			muster__free_values(key->object, base);
 		else if (key->kind == MUSTER__KIND_LIST || key->kind == MUSTER__KIND_MAP)

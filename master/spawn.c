@@ -110,8 +110,10 @@ static void on_answered(struct muster__channel *channel, uint64_t ticket, bool r
 /* While the loop is freed other workers may be gone already. */
 static void on_drained(struct muster__channel *channel)
 {
-	if (!channel->loop->freeing)
-		muster__listeners_derive(process_of_channel(channel)->cluster);
+	if (channel->loop->freeing)
+		return;
+	muster__listeners_derive(process_of_channel(channel)->cluster);
+	muster__endpoint_drained(&process_of_channel(channel)->peer.face);
 }
 
 static void on_closed(struct muster__channel *channel)
@@ -177,7 +179,7 @@ static void process_turn(struct muster__object *object)
 	tell_fork(process);
 	if (process->disconnect_due) {
 		process->disconnect_due = false;
-		MUSTER__PEER_EMIT(worker, on_disconnect, worker);
+		muster__peer_disconnected(worker);
 	}
 	/* The end of the channel is told first: it is already on its way. */
 	if (process->exit_due && process->peer.channel.state == MUSTER__CHANNEL_CLOSED) {
@@ -209,7 +211,7 @@ static void process_abandon(struct muster__object *object)
 	if (process->seat != NULL)
 		process->seat->process = NULL;
 	if (!told)
-		MUSTER__PEER_EMIT(&process->peer, on_disconnect, &process->peer);
+		muster__peer_disconnected(&process->peer);
 }
 
 static void process_free(struct muster__object *object)
@@ -218,6 +220,7 @@ static void process_free(struct muster__object *object)
 
 	muster__channel_free(&process->peer.channel);
 	muster__listeners_clear(&process->peer.on);
+	muster__listeners_clear(&process->peer.face.on);
 	free(process);
 }
 
@@ -274,6 +277,7 @@ static struct muster__process *process_new(struct muster__seat *seat)
 	process->started_ms = muster__now_ms();
 	process->peer.id = ++cluster->next_id;
 	process->peer.ops = &peer_ops;
+	muster__endpoint_init(&process->peer.face, &process->peer.object, &process->peer.channel);
 	muster__object_init(&process->peer.object, cluster->object.loop, &process_class);
 	return process;
 }
@@ -303,6 +307,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.gid = cluster->options.gid,
 		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
 		.own_group = cluster->options.own_group,
+		.joined_output = cluster->permit != NULL,
 	};
 
 	return muster__child_fork(&plan, muster__worker_main, &process->peer.pid, &process->pidfd);

@@ -7,6 +7,7 @@
 #include "ipc/scoreboard.h"
 
 struct muster__listening;
+struct muster__permit;
 struct muster__process;
 
 /* A hand-over that has not been answered: the primary's copy of the connection. */
@@ -39,6 +40,7 @@ struct muster__process {
 	struct event exited;
 	int slot;
 	bool is_muster, leaving;
+	bool ready; /* musterd's: it serves all that it has to */
 	bool served; /* known once it is gone */
 	unsigned listened; /* servers it said are listening */
 	bool fork_due, disconnect_due, exit_due; /* events that the end of the turn delivers */
@@ -64,6 +66,7 @@ struct muster_cluster {
 	struct muster__listeners on;
 	struct muster_cluster_options options;
 	const struct muster__app *app; /* musterd's, instead of options.worker */
+	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;
 	struct muster__seats seats;

@@ -322,8 +322,9 @@ int muster__connect_start(struct muster_loop *loop, const struct muster_connect_
 	event_assign(&way->timer, loop->base, -1, EV_PERSIST, on_timer, way);
 	way->local_port = options->local_port;
 	way->block_list = muster__block_list_share(options->block_list);
-	err = options->local_address == NULL ? 0 : muster__sockaddr_ip(&way->local, options->local_address,
-								       options->local_port);
+	err = 0;
+	if (options->path == NULL && options->local_address != NULL)
+		err = muster__sockaddr_ip(&way->local, options->local_address, options->local_port);
 	if (err == 0)
 		err = muster__resolve_start(loop, options, on_resolved, way, &way->resolve);
 	if (err < 0)

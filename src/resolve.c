@@ -120,9 +120,12 @@ static int ask_user(struct muster__resolve *resolve, const struct muster_connect
 
 /* ---- the question */
 
+/* With a path all that is meant for TCP is ignored: the manual of Node says so of connect, and the opposite of listen. */
 static int check(const struct muster_connect_options *options)
 {
-	if (options->port > 65535 || options->local_port > 65535 || (options->port == 0 && options->path == NULL))
+	if (options->path != NULL)
+		return 0;
+	if (options->port > 65535 || options->local_port > 65535 || options->port == 0)
 		return -EINVAL;
 	if (options->family != 0 && options->family != 4 && options->family != 6)
 		return -EINVAL;
@@ -136,7 +139,7 @@ static int fill_target(struct muster__resolve *resolve, const struct muster_conn
 	const char *host = options->host != NULL ? options->host : "localhost";
 
 	resolve->port = options->port;
-	if (options->port == 0)
+	if (options->path != NULL)
 		return muster__sockaddr_path(&resolve->literal, options->path);
 	if (muster_is_ip(host))
 		return muster__sockaddr_ip(&resolve->literal, host, options->port);

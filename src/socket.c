@@ -422,7 +422,7 @@ int muster_socket_connect_sized(struct muster_socket *socket, const struct muste
 	socket->rare->connect = way;
 	muster__socket_begin(socket);
 	socket->connecting = true;
-	socket->by_path = mine.port == 0;
+	socket->by_path = mine.path != NULL;
 	if (idle != NULL) {
 		muster__socket_stop_idle(socket);
 		socket->rare->idle = idle;

@@ -5,6 +5,7 @@
  */
 #include "worker/worker.h"
 
+#include "ipc/environment.h"
 #include "ipc/plan.h"
 #include "ipc/protocol.h"
 #include "src/fd.h"
@@ -16,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,7 +150,7 @@ static void on_answered(struct muster__channel *channel, uint64_t ticket, bool r
 
 static void on_drained(struct muster__channel *channel)
 {
-	(void)channel;
+	muster__endpoint_drained(&self_of_channel(channel)->peer.face);
 }
 
 static void on_closed(struct muster__channel *channel)
@@ -163,7 +163,7 @@ static void on_closed(struct muster__channel *channel)
 		set_deadline(self, self->orphan_timeout_ms);
 	}
 	leave(self);
-	MUSTER__PEER_EMIT(&self->peer, on_disconnect, &self->peer);
+	muster__peer_disconnected(&self->peer);
 	muster__object_rest(&self->peer.object);
 }
 
@@ -194,10 +194,16 @@ static struct muster__listeners *self_others(struct muster_worker *worker)
 static void self_listeners_changed(struct muster_worker *worker)
 {
 	if (MUSTER__HAVE(&worker->on, struct muster_worker_handlers, on_message) ||
-	    MUSTER__HAVE(&worker->on, struct muster_worker_handlers, on_disconnect))
+	    MUSTER__HAVE(&worker->on, struct muster_worker_handlers, on_disconnect) ||
+	    muster__endpoint_is_heard(&worker->face))
 		muster__object_ref(&worker->object);
 	else
 		muster__object_unref(&worker->object);
+}
+
+static void face_heard(struct muster_channel *face)
+{
+	self_listeners_changed(MUSTER__CONTAINER(face, struct muster_worker, face));
 }
 
 static const struct muster__peer_ops peer_ops = { self_disconnect, self_kill, self_others, self_listeners_changed };
@@ -218,7 +224,7 @@ static void self_abandon(struct muster__object *object)
 	muster__channel_flush(&self->peer.channel);
 	muster__channel_free(&self->peer.channel);
 	if (connected)
-		MUSTER__PEER_EMIT(&self->peer, on_disconnect, &self->peer);
+		muster__peer_disconnected(&self->peer);
 }
 
 static void self_free(struct muster__object *object)
@@ -226,6 +232,7 @@ static void self_free(struct muster__object *object)
 	struct muster__self *self = muster__self_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 
 	muster__listeners_clear(&self->peer.on);
+	muster__listeners_clear(&self->peer.face.on);
 }
 
 static const struct muster__class self_class = { "worker", self_turn, self_abandon, self_free };
@@ -234,6 +241,8 @@ static const struct muster__class self_class = { "worker", self_turn, self_aband
 static int begin(struct muster__self *self, const struct muster__plan *plan, struct muster_loop *loop)
 {
 	self->peer.ops = &peer_ops;
+	muster__endpoint_init(&self->peer.face, &self->peer.object, &self->peer.channel);
+	self->peer.face.heard_changed = face_heard;
 	self->peer.id = plan->id;
 	self->peer.pid = getpid();
 	self->peer.online = true;
@@ -287,24 +296,11 @@ int muster__worker_main(const struct muster__plan *plan)
 
 /* ---- a program that was executed */
 
-/* A number of the environment, which it leaves: what we start in turn is nobody's worker. False: it is not there, or none. */
-static bool take_number(const char *name, int *number)
-{
-	const char *text = getenv(name);
-	char *end;
-	long value = text != NULL ? strtol(text, &end, 10) : -1;
-	bool good = text != NULL && *text != '\0' && *end == '\0' && value >= 0 && value <= INT_MAX;
-
-	*number = good ? (int)value : -1;
-	unsetenv(name);
-	return good;
-}
-
 /* Under a foreign primary there is no board. */
 static void take_board(struct muster__plan *plan)
 {
 	int fd, slot;
-	bool has_fd = take_number("MUSTER_SCOREBOARD_FD", &fd), has_slot = take_number("MUSTER_SCOREBOARD_SLOT", &slot);
+	bool has_fd = muster__environment_take_number("MUSTER_SCOREBOARD_FD", &fd), has_slot = muster__environment_take_number("MUSTER_SCOREBOARD_SLOT", &slot);
 
 	if (!has_fd || !has_slot || slot >= MUSTER__SLOTS)
 		return;
@@ -316,16 +312,14 @@ static void take_board(struct muster__plan *plan)
 int muster_worker_run_from_env(muster_worker_function worker, void *data)
 {
 	struct muster__plan plan = { .function = worker, .data = data };
-	const char *mode = getenv("NODE_CHANNEL_SERIALIZATION_MODE");
-	bool is_json = mode == NULL || strcmp(mode, "json") == 0;
-	int id, status;
-	bool has_channel = take_number("NODE_CHANNEL_FD", &plan.channel_fd), has_id = take_number("NODE_UNIQUE_ID", &id);
+	int id, status, err;
+	bool has_id = muster__environment_take_number("NODE_UNIQUE_ID", &id);
 
-	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
-	if (!has_channel || !has_id)
-		return -ENOENT;
-	if (!is_json)
-		return -ENOTSUP;
+	err = muster__environment_take_channel(&plan.channel_fd);
+	if (err == 0 && !has_id)
+		err = -ENOENT;
+	if (err < 0)
+		return err;
 	plan.id = (unsigned)id;
 	take_board(&plan);
 	muster__fd_prepare(plan.channel_fd);

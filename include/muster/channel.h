@@ -53,6 +53,73 @@ MUSTER_API struct muster_socket *muster_message_take_socket(struct muster_messag
 /* The same as a server on `loop` that is about to listen: add handlers at once. NULL with errno set; it is closed then. */
 MUSTER_API struct muster_server *muster_message_take_server(struct muster_message *message, struct muster_loop *loop);
 
+struct muster_channel;
+
+struct muster_channel_handlers {
+	void (*on_message)(struct muster_channel *channel, struct muster_message *message, void *data);
+	/* The end, whoever wanted it. A channel of one's own is freed when this returns. */
+	void (*on_disconnect)(struct muster_channel *channel, void *data);
+	/* It had been full, and takes more now. */
+	void (*on_drain)(struct muster_channel *channel, void *data);
+};
+
+/*
+ * Speak Node's channel on a connected UNIX stream socket, taken in every case: one's own end of a socket pair, the other
+ * with a child. It keeps the loop running. NULL with errno set: EINVAL (no such socket), ENOMEM.
+ */
+MUSTER_API struct muster_channel *muster_channel_open(struct muster_loop *loop, int fd);
+
+/*
+ * The channel to the parent that started this process with one (NODE_CHANNEL_FD, which is taken out of the environment), be
+ * it muster's or Node's: process.channel. It keeps the loop running while someone listens to on_message or on_disconnect.
+ * NULL with errno set: ENOENT (there is none), ENOTSUP (it does not speak JSON), ENOMEM.
+ */
+MUSTER_API struct muster_channel *muster_channel_from_env(struct muster_loop *loop);
+
+/* Add a table of handlers; -ENOMEM, -E2BIG. Take the last equal pair away; -ENOENT. */
+MUSTER_API int muster_channel_on_sized(struct muster_channel *channel, const struct muster_channel_handlers *handlers,
+				       size_t size, void *data);
+MUSTER_API int muster_channel_off_sized(struct muster_channel *channel, const struct muster_channel_handlers *handlers,
+					size_t size, void *data);
+
+static inline int muster_channel_on(struct muster_channel *channel, const struct muster_channel_handlers *handlers,
+				    void *data)
+{
+	return muster_channel_on_sized(channel, handlers, sizeof *handlers, data);
+}
+
+static inline int muster_channel_off(struct muster_channel *channel, const struct muster_channel_handlers *handlers,
+				     void *data)
+{
+	return muster_channel_off_sized(channel, handlers, sizeof *handlers, data);
+}
+
+/*
+ * process.send, subprocess.send. 0: it is queued, and a handle in it is given away. MUSTER_ECHANNEL, -ENOBUFS (the peer does
+ * not read), -EINVAL (no message, text with a newline), MUSTER_EHANDLETYPE, -ENOMEM.
+ */
+MUSTER_API int muster_channel_send_sized(struct muster_channel *channel, const struct muster_message *message,
+					 size_t size);
+
+static inline int muster_channel_send(struct muster_channel *channel, const struct muster_message *message)
+{
+	return muster_channel_send_sized(channel, message, sizeof *message);
+}
+
+/* Send what is queued, then close; on_disconnect follows. MUSTER_ECHANNEL if it is closed. */
+MUSTER_API int muster_channel_disconnect(struct muster_channel *channel);
+MUSTER_API bool muster_channel_is_connected(const struct muster_channel *channel);
+
+/* More than 128 KiB are queued; on_drain will come. */
+MUSTER_API bool muster_channel_needs_drain(const struct muster_channel *channel);
+
+/* Whether the channel alone keeps its loop running. */
+MUSTER_API void muster_channel_ref(struct muster_channel *channel);
+MUSTER_API void muster_channel_unref(struct muster_channel *channel);
+
+/* The loop it was made on (borrowed). */
+MUSTER_API struct muster_loop *muster_channel_loop(const struct muster_channel *channel);
+
 #ifdef __cplusplus
 }
 #endif

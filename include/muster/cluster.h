@@ -174,8 +174,17 @@ static inline int muster_worker_off(struct muster_worker *worker, const struct m
 
 /* Ids count from 1 and are never used again. */
 MUSTER_API unsigned muster_worker_id(const struct muster_worker *worker);
+
+/* Its process, also when that has ended. */
 MUSTER_API pid_t muster_worker_pid(const struct muster_worker *worker);
+
+/* The loop it lives on (borrowed): the primary's, or in a worker the loop to serve on. */
 MUSTER_API struct muster_loop *muster_worker_loop(const struct muster_worker *worker);
+
+/* Its channel alone (borrowed, as long as the worker): process.channel. Messages come to both. */
+MUSTER_API struct muster_channel *muster_worker_channel(struct muster_worker *worker);
+
+/* Its channel is open; its process has been reaped. */
 MUSTER_API bool muster_worker_is_connected(const struct muster_worker *worker);
 MUSTER_API bool muster_worker_is_dead(const struct muster_worker *worker);
 /* It left because it was asked to, or wanted to; not because it died. */

@@ -5,6 +5,7 @@
 #include <muster/address.h>
 #include <muster/block_list.h>
 #include <muster/channel.h>
+#include <muster/child.h>
 #include <muster/cluster.h>
 #include <muster/encoding.h>
 #include <muster/error.h>

@@ -124,6 +124,8 @@ MUSTER_API void muster_server_destroy(struct muster_server *server);
 
 /* Where it listens. MUSTER_ENOTRUNNING if it does not. */
 MUSTER_API int muster_server_address(struct muster_server *server, struct muster_address *out);
+
+/* Its socket is bound, and accepts. */
 MUSTER_API bool muster_server_is_listening(const struct muster_server *server);
 
 /* The listening descriptor (borrowed), or -1: a worker served by hand-over has none. */
@@ -137,6 +139,8 @@ MUSTER_API int muster_server_get_connections(struct muster_server *server,
 					     void (*done)(struct muster_server *server, int err, unsigned count,
 							  void *data),
 					     void *data);
+
+/* Over so many connections the server drops, or a worker refuses; 0 is no limit. */
 MUSTER_API void muster_server_set_max_connections(struct muster_server *server, unsigned max);
 
 /* Whether the server alone keeps its loop running; it does unless unref'd. */

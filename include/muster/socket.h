@@ -45,8 +45,8 @@ MUSTER_API void muster_lookup_answer(struct muster_lookup *reply, int err, const
 
 struct muster_connect_options {
 	const char *host;     /* an address or a name; NULL is "localhost" */
-	unsigned port;        /* wins over `path` when not zero */
-	const char *path;     /* a UNIX path; an abstract name is written with a leading '@' */
+	unsigned port;        /* required without a path */
+	const char *path;     /* a UNIX path, or an abstract name with a leading '@'; what is for TCP is ignored then */
 	int family;           /* 4 or 6 restricts what a name may resolve to; 0 is both */
 	unsigned timeout_ms;  /* as muster_socket_set_timeout, set before connecting */
 	const char *local_address;     /* an IP address to connect from; NULL is any */

@@ -239,7 +239,12 @@ START_TEST(a_path_ignores_what_is_meant_for_tcp)
 	const char *path = folder_path("socket");
 
 	listening_server_at(test_loop, &(struct muster_listen_options){ .path = path }, &local);
-	there = (struct muster_connect_options){ .path = path, .local_address = "192.0.2.1", .local_port = 1 };
+	there.path = path;
+	there.host = "none.test";
+	there.local_address = "none";
+	there.local_port = 70000;
+	there.family = 5;
+	there.hints = -1;
 	connect_there();
 	run_until_count(test_loop, counts.ready, 1);
 	run_until_count(test_loop, local.connection, 1);

@@ -150,10 +150,12 @@ static const struct again {
 	unsigned call, times;
 	int err;
 } agains[] = {
-	{ FAULTS_SEND, 1, EAGAIN },  { FAULTS_SENDMSG, 1, EAGAIN },  { FAULTS_RECV, 1, EAGAIN },  { FAULTS_ACCEPT, 1, EAGAIN },
-	{ FAULTS_SEND, 9, EAGAIN },  { FAULTS_SENDMSG, 9, EAGAIN },  { FAULTS_RECV, 9, EAGAIN },  { FAULTS_ACCEPT, 9, EAGAIN },
-	{ FAULTS_SEND, 1, EINTR },   { FAULTS_SENDMSG, 1, EINTR },   { FAULTS_RECV, 1, EINTR },	  { FAULTS_ACCEPT, 1, EINTR },
-	{ FAULTS_SEND, 9, EINTR },   { FAULTS_SENDMSG, 9, EINTR },   { FAULTS_RECV, 9, EINTR },	  { FAULTS_ACCEPT, 9, EINTR },
+	{ FAULTS_SEND, 1, EAGAIN },   { FAULTS_SENDMSG, 1, EAGAIN }, { FAULTS_RECV, 1, EAGAIN },
+	{ FAULTS_ACCEPT, 1, EAGAIN }, { FAULTS_SEND, 9, EAGAIN },    { FAULTS_SENDMSG, 9, EAGAIN },
+	{ FAULTS_RECV, 9, EAGAIN },   { FAULTS_ACCEPT, 9, EAGAIN },  { FAULTS_SEND, 1, EINTR },
+	{ FAULTS_SENDMSG, 1, EINTR }, { FAULTS_RECV, 1, EINTR },     { FAULTS_ACCEPT, 1, EINTR },
+	{ FAULTS_SEND, 9, EINTR },    { FAULTS_SENDMSG, 9, EINTR },  { FAULTS_RECV, 9, EINTR },
+	{ FAULTS_ACCEPT, 9, EINTR },
 };
 
 START_TEST(a_call_that_asks_to_be_made_again_is_made_again_wherever_it_happens)
@@ -179,9 +181,9 @@ struct scene {
 	int peer, other_peer;
 	struct socket_counts counts, other_counts;
 	struct write_counts writes;
-	unsigned expected;      /* completions that are owed to the failure */
-	const char *call;       /* what on_error names */
-	bool other_lives;       /* `other` is there, and goes on */
+	unsigned expected; /* completions that are owed to the failure */
+	const char *call;  /* what on_error names */
+	bool other_lives;  /* `other` is there, and goes on */
 	struct faults_plan plan;
 };
 
@@ -459,7 +461,7 @@ static void check_other(struct scene *scene)
 
 START_TEST(a_connection_that_fails_tells_it_once_and_closes_in_every_state)
 {
-	void (*state)(struct scene *scene) = states[_i / COUNT_OF(fatal)];
+	void (*state)(struct scene * scene) = states[_i / COUNT_OF(fatal)];
 	struct scene scene = { .plan.err = fatal[_i % COUNT_OF(fatal)], .peer = -1 };
 
 	state(&scene);
@@ -690,7 +692,8 @@ int main(void)
 	tcase_add_checked_fixture(failures, NULL, finish);
 	tcase_add_checked_fixture(servers, NULL, finish);
 	tcase_add_checked_fixture(connects, NULL, finish);
-	tcase_add_loop_test(echoes, an_echo_arrives_whole_however_little_the_kernel_takes_at_a_time, 0, COUNT_OF(limits));
+	tcase_add_loop_test(echoes, an_echo_arrives_whole_however_little_the_kernel_takes_at_a_time, 0,
+			    COUNT_OF(limits));
 	tcase_add_loop_test(echoes, a_call_that_asks_to_be_made_again_is_made_again_wherever_it_happens, 0,
 			    COUNT_OF(agains));
 	tcase_add_loop_test(failures, a_connection_that_fails_tells_it_once_and_closes_in_every_state, 0,

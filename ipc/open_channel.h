@@ -1,0 +1,11 @@
+/* ipc/open_channel.h - a channel that is an object of its own. */
+#ifndef IPC_OPEN_CHANNEL_H
+#define IPC_OPEN_CHANNEL_H
+
+struct muster_channel;
+struct muster_loop;
+
+/* As muster_channel_from_env, on a descriptor that is known: taken in every case. */
+struct muster_channel *muster__channel_to_parent(struct muster_loop *loop, int fd);
+
+#endif

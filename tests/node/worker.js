@@ -1,0 +1,69 @@
+// tests/node/worker.js - a worker in Node, which knows nothing of muster: it serves, and does what its primary says.
+// Its argument is JSON: listen, what each of its servers listens on; http; quiet, echo without a greeting or a report.
+'use strict';
+
+const cluster = require('node:cluster');
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+
+const settings = JSON.parse(process.argv[2] ?? '{}');
+const { id } = cluster.worker;
+const servers = [];
+const hoard = [];
+
+const say = (message) => process.send(message);
+
+function greet(socket) {
+	socket.on('error', () => {});
+	if (!settings.quiet)
+		socket.write(`${id}\n`);
+	socket.pipe(socket);
+}
+
+function serve(listen) {
+	const server = settings.http ? http.createServer((request, response) => response.end(`worker ${id}`)) :
+		net.createServer(greet);
+
+	server.on('error', (error) => say(`error ${error.code} ${error.syscall}`));
+	server.listen(listen);
+	servers.push(server);
+	return server;
+}
+
+// All descriptors but none: whatever arrives next cannot be received.
+function exhaust() {
+	try {
+		for (;;)
+			hoard.push(fs.openSync('/dev/null'));
+	} catch {
+		say('exhausted');
+	}
+}
+
+function release() {
+	hoard.splice(0).forEach((fd) => fs.closeSync(fd));
+	say('released');
+}
+
+// Send `count` connections to `port` of the primary's machine, each with its local port, and `filler` bytes before each.
+function give(port, count, filler) {
+	for (let i = 0; i < count; i++) {
+		const socket = net.connect(port, '127.0.0.1', () => {
+			if (filler)
+				say('x'.repeat(filler));
+			process.send(socket.localPort, socket);
+		});
+	}
+}
+
+process.on('message', (message, handle) => {
+	if (handle)
+		(handle instanceof net.Socket ? handle : new net.Socket({ handle })).end(`${JSON.stringify(message)}\n`);
+	else if (message?.run)
+		eval(message.run);
+	else if (message?.echo !== undefined)
+		say(message.echo);
+});
+
+(settings.listen ?? []).forEach(serve);
