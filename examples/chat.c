@@ -1,27 +1,24 @@
-/* chat.c - a chat server, each line of one client goes to all others: chat [PORT]. Your first line is your name. */
+/* chat.c - a chat server, each line of one client goes to all others: chat [PORT]. Try it with two of: nc localhost 7000 */
 #include <muster/muster.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_UNREAD (64 * 1024) /* a client that leaves more than this unread is dropped */
-
 static struct client {
 	struct muster_socket *socket;
-	char name[32], line[512];
+	char line[512];
 } clients[100], *const end = clients + 100;
 
 static void say(const struct client *from)
 {
 	char text[600];
-	size_t length = (size_t)snprintf(text, sizeof text, "%s: %s\n", from->name, from->line);
+	int length = snprintf(text, sizeof text, "%td: %s\n", from - clients + 1, from->line);
 
 	for (struct client *to = clients; to < end; to++) {
 		if (to->socket == NULL || to == from)
 			continue;
-		muster_socket_write(to->socket, text, length);
-		if (muster_socket_buffered(to->socket) > MOST_UNREAD)
+		muster_socket_write(to->socket, text, (size_t)length);
+		if (muster_socket_buffered(to->socket) > 64 * 1024) /* it does not read */
 			muster_socket_destroy(to->socket, 0);
 	}
 }
@@ -33,17 +30,13 @@ static void on_data(struct muster_socket *socket, const void *bytes, size_t leng
 
 	(void)socket;
 	for (const char *at = bytes; length-- > 0; at++) {
-		if (*at != '\n')
-			client->line[have++] = *at;
-		if (*at != '\n' && have < sizeof client->line - 1)
-			continue;
-		client->line[strcspn(client->line, "\r")] = '\0';
-		if (client->name[0] != '\0')
+		if (*at == '\n' || have == sizeof client->line - 1) {
 			say(client);
-		else
-			snprintf(client->name, sizeof client->name, "%.31s", client->line);
-		memset(client->line, 0, sizeof client->line);
-		have = 0;
+			memset(client->line, 0, sizeof client->line);
+			have = 0;
+		}
+		if (*at != '\n' && *at != '\r')
+			client->line[have++] = *at;
 	}
 }
 
@@ -61,37 +54,26 @@ static void on_connection(struct muster_server *server, struct muster_socket *so
 	(void)server, (void)data;
 	while (client < end && client->socket != NULL)
 		client++;
-	if (client == end || muster_socket_on(socket, &on, client) < 0)
-		muster_socket_destroy(socket, 0);
-	else
+	if (client < end && muster_socket_on(socket, &on, client) == 0)
 		client->socket = socket;
-}
-
-static void on_listening(struct muster_server *server, void *status)
-{
-	struct muster_address address;
-	char text[160];
-
-	muster_server_address(server, &address);
-	muster_address_format(&address, text, sizeof text);
-	printf("listening on %s\n", text);
-	fflush(stdout);
-	*(int *)status = EXIT_SUCCESS;
+	else
+		muster_socket_destroy(socket, 0);
 }
 
 int main(int argc, char **argv)
 {
-	/* There is no on_error: the library logs why it could not listen. */
-	static const struct muster_server_handlers on = { .on_listening = on_listening,
-							  .on_connection = on_connection };
-	unsigned port = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 7000;
+	static const struct muster_server_handlers on = { .on_connection = on_connection };
+	struct muster_listen_options options = { .port = argc > 1 ? (unsigned)atoi(argv[1]) : 7000 };
 	struct muster_loop *loop = muster_loop_new();
 	struct muster_server *server = loop ? muster_server_new(loop, NULL) : NULL;
+	struct muster_address address;
 	int status = EXIT_FAILURE;
 
-	if (server != NULL && muster_server_on(server, &on, &status) == 0 &&
-	    muster_server_listen(server, &(struct muster_listen_options){ .port = port }) == 0)
-		muster_loop_run(loop);
+	if (server != NULL && muster_server_on(server, &on, NULL) == 0 && muster_server_listen(server, &options) == 0) {
+		if (muster_server_address(server, &address) == 0)
+			status = printf("listening on [%s]:%u\n", address.text, address.port) < 0 || fflush(stdout);
+		muster_loop_run(loop); /* without on_error the library logs what fails */
+	}
 	muster_loop_free(loop);
 	return status;
 }

@@ -83,6 +83,8 @@ static int plumb_for_exec(const struct muster__plan *plan)
 		return -errno;
 	if (plan->board != NULL && (board < 0 || dup2(board, BOARD_FD) < 0))
 		return -errno;
+	if (plan->joined_output && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return -errno;
 	/* A child expects its end to block, as Node's does. */
 	flags = fcntl(CHANNEL_FD, F_GETFL);
 	fcntl(CHANNEL_FD, F_SETFL, flags & ~O_NONBLOCK);

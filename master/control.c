@@ -37,7 +37,7 @@ static const char *const policy_names[] = {
 	[MUSTER_POLICY_LEAST_CONNECTIONS] = "least-connections",
 };
 
-static const char *worker_state(const struct muster__service_app *app, const struct muster__process *process)
+static const char *worker_state(const struct muster__process *process)
 {
 	if (process == NULL)
 		return "waiting";
@@ -45,14 +45,14 @@ static const char *worker_state(const struct muster__service_app *app, const str
 		return "draining";
 	if (!process->peer.online)
 		return "starting";
-	return process->listened >= app->plan.listener_count ? "ready" : "online";
+	return process->ready ? "ready" : "online";
 }
 
 static json_t *worker_status(const struct muster__service_app *app, const struct muster__seat *seat)
 {
 	const struct muster__process *process = seat->process;
 	json_t *json = json_pack("{s:s,s:i,s:s,s:i}", "application", app->plan.name, "slot", (int)seat->index, "state",
-				 worker_state(app, process), "restarts", (int)seat->restarts);
+				 worker_state(process), "restarts", (int)seat->restarts);
 	const struct muster__slot *slot;
 
 	if (process == NULL)

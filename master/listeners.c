@@ -11,6 +11,7 @@
 #include "master/listeners.h"
 
 #include "ipc/hook.h"
+#include "master/permit.h"
 #include "master/scheduler.h"
 #include "src/address.h"
 #include "src/fd.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 1000
@@ -320,6 +322,60 @@ static struct muster__listening *find(struct muster_cluster *cluster, const char
 	return NULL;
 }
 
+static bool is_every_address(const char *text)
+{
+	return strcmp(text, "::") == 0 || strcmp(text, "0.0.0.0") == 0;
+}
+
+static bool is_same_host(const struct muster_address *bound, const struct muster__query *query)
+{
+	const char *host = query->address != NULL ? query->address : "::";
+	struct muster__sockaddr asked;
+	struct muster_address address;
+
+	if (muster__sockaddr_ip(&asked, host, bound->port) < 0)
+		return false;
+	muster__address_from(&address, &asked.any, asked.length);
+	return strcmp(address.text, bound->text) == 0 ||
+	       (is_every_address(address.text) && is_every_address(bound->text));
+}
+
+/* A folder may have several names; the socket in it is one. */
+static bool is_same_path(const struct muster__listener *socket, const char *path)
+{
+	struct stat status;
+
+	return socket->path != NULL && stat(path, &status) == 0 && status.st_dev == socket->device &&
+	       status.st_ino == socket->inode;
+}
+
+/* Is this what was configured, however the worker spells it? */
+static bool is_configured_for(const struct muster__listening *listening, const struct muster__query *query)
+{
+	struct muster_address bound;
+
+	if (listening->name == NULL || query->fd >= 0)
+		return false;
+	if (query->family == -1)
+		return is_same_path(&listening->socket, query->address);
+	return muster__address_local(&bound, listening->socket.fd) == 0 && bound.family != MUSTER__FAMILY_UNIX &&
+	       bound.port == (unsigned)query->port && is_same_host(&bound, query);
+}
+
+/* By its key if it has one, for that is exact. */
+static struct muster__listening *find_for(struct muster_cluster *cluster, const struct muster__query *query,
+					  const char *key)
+{
+	struct muster__listening *listening = find(cluster, key, strlen(key));
+
+	if (listening != NULL)
+		return listening;
+	LIST_FOREACH(listening, &cluster->listenings, link)
+		if (is_configured_for(listening, query))
+			return listening;
+	return NULL;
+}
+
 /* The question a worker will ask about this configured listener. */
 static void configured_key(struct muster_cluster *cluster, const struct muster_listen_options *options, char *key)
 {
@@ -367,6 +423,15 @@ static void query_options(const struct muster__query *query, struct muster_liste
 	};
 }
 
+static int may_open(const struct muster_cluster *cluster, const struct muster__query *query)
+{
+	if (query->fd >= 0)
+		return -EBADF;
+	if (cluster->app != NULL)
+		return -EACCES;
+	return cluster->permit == NULL || muster__permit_allows(cluster->permit, query) ? 0 : -EACCES;
+}
+
 /* For a worker's question nobody has asked before. NULL: `error` says why not. */
 static struct muster__listening *open_on_demand(struct muster_cluster *cluster, const struct muster__query *query,
 						const char *key, struct muster_error *error)
@@ -377,8 +442,7 @@ static struct muster__listening *open_on_demand(struct muster_cluster *cluster, 
 	int err;
 
 	query_options(query, &options);
-	err = query->fd >= 0 ? -EBADF : cluster->app != NULL ? -EACCES : 0;
-	error->code = err;
+	error->code = err = may_open(cluster, query);
 	if (err == 0)
 		err = muster__listener_bind(&socket, &options, error);
 	if (err == 0 && (err = muster__listener_listen(&socket, query->backlog, error)) < 0)
@@ -522,7 +586,7 @@ static unsigned rotate_every(const struct muster__listening *listening)
 static void answer(struct muster__process *process, const struct muster__query *query, const char *key,
 		   struct muster__listening *listening, int err, uint64_t ack)
 {
-	struct muster__reply reply = { .err = err, .key = key };
+	struct muster__reply reply = { .err = err, .key = listening != NULL ? listening->key : key };
 	const struct json_t *data = query->data;
 	int fd = -1;
 
@@ -540,6 +604,23 @@ static void answer(struct muster__process *process, const struct muster__query *
 	if (err < 0)
 		muster__log(MUSTER_LOG_WARN, "worker %u: could not be answered about %s: %s", process->peer.id, key,
 			    muster_strerror(err));
+}
+
+/* For the eyes of whoever can mend it. */
+static void note_refusal(const struct muster__process *process, const struct muster__query *query)
+{
+	const struct muster__permit *permit = process->cluster->permit;
+	const char *place = query->address != NULL ? query->address : "*";
+
+	if (permit == NULL)
+		return;
+	if (query->family == -1)
+		muster__log(MUSTER_LOG_WARN, "worker %u may not listen on %s: configure a listener, or let it use %s",
+			    process->peer.id, place, permit->folder);
+	else
+		muster__log(MUSTER_LOG_WARN,
+			    "worker %u may not listen on %s, port %d: configure a listener, or let it use a port from %u",
+			    process->peer.id, place, query->port, permit->min_port);
 }
 
 static void note_policy(const struct muster__listening *listening, const struct muster__query *query)
@@ -561,13 +642,15 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 		return;
 	if (err == 0) {
 		muster__query_key(&query, key);
-		listening = find(process->cluster, key, strlen(key));
+		listening = find_for(process->cluster, &query, key);
 		if (listening != NULL)
 			note_policy(listening, &query);
 		else
 			listening = open_on_demand(process->cluster, &query, key, &error);
 		err = listening != NULL ? join(listening, process) : error.code;
 	}
+	if (err == -EACCES)
+		note_refusal(process, &query);
 	answer(process, &query, key, err == 0 ? listening : NULL, err, line->seq);
 	if (err == 0)
 		derive(listening);
@@ -583,6 +666,16 @@ static struct muster__member *member_of(struct muster__listening *listening, con
 		if (listening->members[i].process == process)
 			return &listening->members[i];
 	return NULL;
+}
+
+bool muster__listeners_are_served(struct muster__process *process)
+{
+	struct muster__listening *listening;
+
+	LIST_FOREACH(listening, &process->cluster->listenings, link)
+		if (listening->name != NULL && member_of(listening, process) == NULL)
+			return false;
+	return true;
 }
 
 static void landed(const struct muster__flight *flight)

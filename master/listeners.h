@@ -36,6 +36,8 @@ int muster__listening_configure(struct muster_cluster *cluster, const struct mus
 				struct muster__listener *socket, unsigned max_connections,
 				struct muster__listening **out);
 
+/* Does it serve all that was configured? */
+bool muster__listeners_are_served(struct muster__process *process);
 /* A worker asked to listen; it is answered. */
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line);
 /* A worker has closed a server. */

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define STOP_MS 1500 /* workers flush for one second; the rest is for their going */
+#define FREE_PORTS 1024 /* from here on ports are anybody's */
+#define CANNOT_RUN 127 /* the exit status of a worker whose program cannot be executed */
 
 const char *muster__phase_name(enum muster__phase phase)
 {
@@ -97,16 +99,26 @@ void muster__service_press(struct muster__service *service)
 		kill_all(service);
 }
 
+static void fail_late(struct muster__service *service)
+{
+	const struct muster__service_app *app;
+
+	muster__log(MUSTER_LOG_ERROR, "the workers were not ready within %u ms (restart.ready_timeout_ms)",
+		    service->config->ready_timeout_ms);
+	for (app = service->apps; app < service->apps + service->app_count; app++)
+		if (app->ready < app->workers)
+			muster__log(MUSTER_LOG_ERROR, "application %s: %u of %u workers were ready", app->plan.name,
+				    app->ready, app->workers);
+	service->failed = true;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *data)
 {
 	struct muster__service *service = data;
 
 	(void)fd, (void)what;
-	if (service->phase == MUSTER__PHASE_STARTING) {
-		muster__log(MUSTER_LOG_ERROR, "the workers were not ready within %u ms (restart.ready_timeout_ms)",
-			    service->config->ready_timeout_ms);
-		service->failed = true;
-	}
+	if (service->phase == MUSTER__PHASE_STARTING)
+		fail_late(service);
 	muster__service_press(service);
 }
 
@@ -123,13 +135,22 @@ static void check_ready(struct muster__service *service)
 	service->on_ready(service, service->data);
 }
 
+/* A program may listen on more than was configured, or on something although nothing was. */
+static bool is_ready(const struct muster__service_app *app, struct muster__process *process)
+{
+	return process->listened >= app->plan.listener_count && muster__listeners_are_served(process);
+}
+
 static void on_listening(struct muster_worker *worker, const struct muster_address *address, void *data)
 {
+	struct muster__process *process = muster__process_of(worker);
 	struct muster__service_app *app = data;
 
 	(void)address;
-	if (app->service->phase != MUSTER__PHASE_STARTING ||
-	    muster__process_of(worker)->listened != app->plan.listener_count)
+	if (process->ready || !is_ready(app, process))
+		return;
+	process->ready = true;
+	if (app->service->phase != MUSTER__PHASE_STARTING)
 		return;
 	app->ready++;
 	check_ready(app->service);
@@ -140,9 +161,11 @@ static void on_worker_exit(struct muster_worker *worker, int code, int signal, v
 {
 	struct muster__service_app *app = data;
 
-	(void)code, (void)signal;
-	if (app->service->phase == MUSTER__PHASE_STARTING &&
-	    muster__process_of(worker)->listened == app->plan.listener_count)
+	(void)signal;
+	if (app->program != NULL && code == CANNOT_RUN)
+		muster__log(MUSTER_LOG_ERROR, "application %s: the program %s could not be run", app->plan.name,
+			    app->program);
+	if (app->service->phase == MUSTER__PHASE_STARTING && muster__process_of(worker)->ready)
 		app->ready--;
 }
 
@@ -261,6 +284,38 @@ static int open_listeners(struct muster__service *service, struct muster__config
 	return err;
 }
 
+static void plan_builtin(struct muster__service_app *app, const struct muster__config_application *from)
+{
+	app->plan.builtin = from->builtin;
+	app->plan.upstream = (struct muster_connect_options){ .host = from->upstream_host,
+							      .port = from->upstream_port,
+							      .path = from->upstream_path };
+	muster__cluster_set_app(app->cluster, &app->plan);
+}
+
+static void plan_program(struct muster__service_app *app, const struct muster__config_application *from)
+{
+	app->program = from->exec[0];
+	app->permit = (struct muster__permit){ .min_port = FREE_PORTS, .folder = from->directory };
+	muster__cluster_set_permit(app->cluster, &app->permit);
+}
+
+static struct muster_cluster *new_cluster(const struct muster__service *service,
+					  const struct muster__config_application *from)
+{
+	struct muster_cluster_options options = {
+		.respawn = true,
+		.own_group = true,
+		.backoff_ms = service->config->backoff_ms,
+		.backoff_max_ms = service->config->backoff_max_ms,
+		.exec = (const char *const *)from->exec,
+		.env = (const char *const *)from->env,
+		.cwd = from->directory,
+	};
+
+	return muster_cluster_new(service->loop, &options);
+}
+
 static int open_app(struct muster__service *service, size_t index)
 {
 	static const struct muster_worker_handlers on = {
@@ -274,19 +329,16 @@ static int open_app(struct muster__service *service, size_t index)
 
 	app->service = service;
 	app->workers = from->workers;
-	app->listeners = calloc(config->listener_count, sizeof *app->listeners);
-	app->plan = (struct muster__app){ .name = from->name, .builtin = from->builtin, .listeners = app->listeners };
-	app->plan.upstream = (struct muster_connect_options){ .host = from->upstream_host,
-							      .port = from->upstream_port,
-							      .path = from->upstream_path };
-	app->cluster = muster_cluster_new(service->loop,
-		&(struct muster_cluster_options){ .respawn = true, .own_group = true,
-						  .backoff_ms = config->backoff_ms,
-						  .backoff_max_ms = config->backoff_max_ms });
+	app->listeners = calloc(config->listener_count + 1, sizeof *app->listeners);
+	app->plan = (struct muster__app){ .name = from->name, .listeners = app->listeners };
+	app->cluster = new_cluster(service, from);
 	if (app->listeners == NULL || app->cluster == NULL)
 		return -ENOMEM;
 	muster__cluster_set_board(app->cluster, service->board);
-	muster__cluster_set_app(app->cluster, &app->plan);
+	if (from->exec != NULL)
+		plan_program(app, from);
+	else
+		plan_builtin(app, from);
 	return muster_cluster_on(app->cluster, &on, app);
 }
 

@@ -4,16 +4,19 @@
 
 #include "master/cluster.h"
 #include "master/config.h"
+#include "master/permit.h"
 
 struct muster__service;
 
-/* An application: its cluster, and the plan its workers get. */
+/* An application: its cluster, and the plan its workers get. Of a program only name and listeners of the plan count. */
 struct muster__service_app {
 	struct muster__service *service;
 	struct muster__app plan;
+	const char *program; /* or NULL */
+	struct muster__permit permit; /* of a program */
 	struct muster__app_listener *listeners; /* of the plan */
 	struct muster_cluster *cluster; /* NULL once it has closed */
-	unsigned ready; /* workers of the first generation that serve all listeners */
+	unsigned ready; /* workers of the first generation that are ready */
 	unsigned workers;
 };
 

@@ -263,7 +263,7 @@ START_TEST(detached_it_returns_when_it_serves)
 	ck_assert_int_eq(read_number(folder_path("pid")), daemon->pid);
 	ck_assert_int_eq(getsid(daemon->pid), daemon->pid);
 	/* Whoever waits for the end of its output does not wait for the daemon. */
-	ck_assert_uint_eq(process_has_open(daemon->pid, "/memfd:"), 0);
+	ck_assert_uint_eq(process_has_open(daemon->pid, "/memfd:test"), 0);
 	daemon_stop(daemon);
 	ck_assert_int_eq(access(folder_path("pid"), F_OK), -1);
 	ck_assert_int_eq(access(folder_path("file.log"), F_OK), 0);

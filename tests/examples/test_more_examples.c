@@ -123,22 +123,22 @@ START_TEST(chat_passes_lines_on_to_all_others)
 {
 	struct program chat;
 	unsigned port = START(&chat, EXAMPLE("chat"), "0");
-	int ann = join_chat(port, "ann\n"), bob = join_chat(port, "bob\nhello\n"), cid;
+	int ann = join_chat(port, "\n"), bob = join_chat(port, "hello\n"), cid;
 
-	client_expect_text(ann, "bob: hello\n");
-	cid = join_chat(port, "cid\r\nI am new\r\n");
-	client_expect_text(ann, "cid: I am new\n");
-	client_expect_text(bob, "cid: I am new\n");
+	client_expect_text(ann, "2: hello\n");
+	cid = join_chat(port, "I am new\r\n");
+	client_expect_text(ann, "3: I am new\n");
+	client_expect_text(bob, "3: I am new\n");
 	client_send_text(ann, "two\nlines, and a half");
-	client_expect_text(bob, "ann: two\n");
-	client_expect_text(cid, "ann: two\n");
+	client_expect_text(bob, "1: two\n");
+	client_expect_text(cid, "1: two\n");
 	client_send_text(ann, "\n");
-	client_expect_text(bob, "ann: lines, and a half\n");
-	client_expect_text(cid, "ann: lines, and a half\n");
+	client_expect_text(bob, "1: lines, and a half\n");
+	client_expect_text(cid, "1: lines, and a half\n");
 	close(bob);
 	client_send_text(cid, "bye\n");
 	/* ... and she has not heard herself. */
-	client_expect_text(ann, "cid: bye\n");
+	client_expect_text(ann, "3: bye\n");
 	close(ann);
 	close(cid);
 	stop(&chat, SIGTERM, 128 + SIGTERM);
@@ -160,10 +160,10 @@ START_TEST(chat_drops_a_client_that_does_not_read)
 {
 	struct program chat;
 	unsigned port = START(&chat, EXAMPLE("chat"), "0"), sockets, i;
-	int deaf = join_chat(port, ""), loud = join_chat(port, "loud\nhello\n"), late;
+	int deaf = join_chat(port, ""), loud = join_chat(port, "hello\n"), late;
 	char lines[500 * 100];
 
-	client_expect_text(deaf, "loud: hello\n");
+	client_expect_text(deaf, "2: hello\n");
 	memset(lines, 'x', sizeof lines);
 	for (i = 500; i <= sizeof lines; i += 500)
 		lines[i - 1] = '\n';
@@ -174,8 +174,8 @@ START_TEST(chat_drops_a_client_that_does_not_read)
 		client_send(loud, lines, sizeof lines);
 	}
 	drain(deaf);
-	late = join_chat(port, "late\nI read\n");
-	client_expect_text(loud, "late: I read\n");
+	late = join_chat(port, "I read\n");
+	client_expect_text(loud, "1: I read\n");
 	close(loud);
 	close(late);
 	stop(&chat, SIGTERM, 128 + SIGTERM);

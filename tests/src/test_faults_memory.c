@@ -5,6 +5,7 @@
 #include "tests/support/client.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/faults.h"
+#include "tests/support/folder.h"
 #include "tests/support/loop.h"
 #include "tests/support/nameserver.h"
 #include "tests/support/suite.h"
@@ -410,6 +411,51 @@ static const char *an_echo(void)
 START_TEST(a_server_goes_on_serving_and_closes)
 {
 	tell_with_each_failure(an_echo, _i, 0);
+}
+END_TEST
+
+/* ---- a server at a path, and what may be asked of it */
+
+static const char *path;
+
+static void count_answer(struct muster_server *server, int err, unsigned count, void *data)
+{
+	unsigned *answers = data;
+
+	(void)server;
+	*answers += err == 0 && count == 0;
+}
+
+static const char *a_path(void)
+{
+	struct muster_loop *loop = sound_loop();
+	struct muster_server *server = muster_server_new(loop, NULL);
+	unsigned answers = 0;
+	int err = server != NULL ? muster_server_on(server, &serving, NULL) : -errno, asked = -1;
+
+	memset(&came, 0, sizeof came);
+	if (err == 0)
+		err = muster_server_listen(server, &(struct muster_listen_options){ .path = path });
+	PROMISE(err == 0 || err == -ENOMEM);
+	turn_until(loop, err < 0 || came.listening + came.server_error > 0);
+	PROMISE(came.server_error == 0 || came.code == -ENOMEM);
+	if (came.listening == 1) {
+		asked = muster_server_get_connections(server, count_answer, &answers);
+		PROMISE(asked == 0 || asked == -ENOMEM);
+		PROMISE(muster_server_close(server) == 0);
+	}
+	PROMISE(muster_loop_run(loop) == 0);
+	PROMISE(answers == (asked == 0 ? 1 : 0));
+	PROMISE(came.server_close == came.listening);
+	PROMISE(access(path, F_OK) < 0);
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(a_path_that_was_made_is_removed_and_a_question_answered)
+{
+	path = folder_path("a");
+	tell_with_each_failure(a_path, _i, 0);
 }
 END_TEST
 
@@ -871,6 +917,75 @@ START_TEST(a_time_out_that_was_set_is_told)
 }
 END_TEST
 
+/* ---- text, and other people's buffers */
+
+static const char *text(void)
+{
+	struct muster_loop *loop = sound_loop();
+	struct muster_socket *socket;
+	size_t arrived = 0;
+	int ends[2], err = -ENOMEM, sent = -ENOMEM;
+
+	memset(&came, 0, sizeof came);
+	sound_pair(ends);
+	socket = watched_socket(loop, ends[0], &watching);
+	if (socket != NULL)
+		err = muster_socket_set_encoding(socket, MUSTER_ENCODING_HEX);
+	PROMISE(err == 0 || err == -ENOMEM);
+	if (err == 0)
+		sent = muster_socket_write_encoded_then(socket, "c0ffee", 6, MUSTER_ENCODING_HEX, on_written, NULL);
+	PROMISE(sent == 0 || sent == -ENOMEM || (sent == MUSTER_EDESTROYED && muster_socket_is_destroyed(socket)));
+	PROMISE(came_at_all() == 0);
+	PROMISE(write(ends[1], "hello", 5) == 5);
+	shutdown(ends[1], SHUT_WR);
+	if (err < 0 && socket != NULL)
+		muster_socket_destroy(socket, 0);
+	PROMISE(muster_loop_run(loop) == 0);
+	PROMISE(came.close == (socket != NULL ? 1 : 0));
+	arrived = take_all(ends[1]);
+	close(ends[1]);
+	PROMISE(err < 0 || came.bad_close == 1 || came.data == 10);
+	PROMISE(came.written + came.unwritten == (sent == 0 ? 1 : 0));
+	PROMISE(came.bad_close == 1 || arrived == (sent == 0 ? 3 : 0));
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(text_arrives_whole_or_the_connection_fails)
+{
+	tell_with_each_failure(text, _i, 1);
+}
+END_TEST
+
+static const char *a_bufferevent(void)
+{
+	struct muster_loop *loop = sound_loop();
+	struct muster_socket *socket;
+	bool made = false;
+	int ends[2];
+
+	memset(&came, 0, sizeof came);
+	sound_pair(ends);
+	socket = watched_socket(loop, ends[0], &watching_pipe);
+	if (socket != NULL)
+		made = muster_socket_bufferevent(socket) != NULL;
+	PROMISE(made || socket == NULL || errno == ENOMEM || muster_socket_is_destroyed(socket));
+	PROMISE(!made || muster_socket_write(socket, "x", 1) <= 0);
+	if (socket != NULL)
+		muster_socket_destroy(socket, 0);
+	PROMISE(muster_loop_run(loop) == 0);
+	PROMISE(came.close == (socket != NULL ? 1 : 0));
+	close(ends[1]);
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(a_bufferevent_is_made_or_not_made)
+{
+	tell_with_each_failure(a_bufferevent, _i, 0);
+}
+END_TEST
+
 /* ---- a server whose connections find no memory */
 
 START_TEST(connections_without_memory_are_told_once_a_second)
@@ -919,6 +1034,7 @@ int main(void)
 	add(loops, a_loop_is_made_and_works_or_is_not_made);
 	add(loops, what_was_deferred_is_called_even_if_there_is_no_memory_for_a_timer);
 	add(servers, a_server_goes_on_serving_and_closes);
+	add(servers, a_path_that_was_made_is_removed_and_a_question_answered);
 	tcase_add_test(servers, connections_without_memory_are_told_once_a_second);
 	add(connections, a_connection_is_made_or_told_to_have_failed);
 	add(connections, a_connect_that_is_refused_may_be_tried_again);
@@ -930,6 +1046,8 @@ int main(void)
 	add(sockets, a_write_that_is_held_back_is_refused_or_arrives);
 	add(sockets, a_pipe_carries_everything_or_one_of_its_ends_fails);
 	add(sockets, so_does_a_pipe_into_a_queue);
+	add(sockets, text_arrives_whole_or_the_connection_fails);
+	add(sockets, a_bufferevent_is_made_or_not_made);
 	add(sockets, a_time_out_that_was_set_is_told);
 	return run_suite(suite);
 }
