@@ -260,6 +260,9 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 	muster__self_set(self);
 	if (muster__channel_init(&self->peer.channel, loop, plan->channel_fd, &channel_ops) < 0)
 		return -ENOMEM;
+	/* Without a slot there is nothing that a primary of ours could rely on: to it we are as any other peer. */
+	if (self->slot == NULL)
+		return muster__send_act(&self->peer.channel, "online", self->peer.seq++);
 	return muster__send_online(&self->peer.channel, self->peer.seq++);
 }
 
@@ -296,17 +299,22 @@ int muster__worker_main(const struct muster__plan *plan)
 
 /* ---- a program that was executed */
 
-/* Under a foreign primary there is no board. */
+/*
+ * Under a foreign primary there is no board. If that one is a worker of ours itself, its variables may have come down to us,
+ * but not its descriptor: what has that number here is left alone.
+ */
 static void take_board(struct muster__plan *plan)
 {
-	int fd, slot;
-	bool has_fd = muster__environment_take_number("MUSTER_SCOREBOARD_FD", &fd), has_slot = muster__environment_take_number("MUSTER_SCOREBOARD_SLOT", &slot);
+	int fd, slot, copy;
+	bool has_fd = muster__environment_take_number("MUSTER_SCOREBOARD_FD", &fd);
+	bool has_slot = muster__environment_take_number("MUSTER_SCOREBOARD_SLOT", &slot);
 
-	if (!has_fd || !has_slot || slot >= MUSTER__SLOTS)
+	if (!has_fd || !has_slot || slot >= MUSTER__SLOTS || (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
 		return;
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	plan->board = muster__scoreboard_open(fd);
+	plan->board = muster__scoreboard_open(copy);
 	plan->slot = slot;
+	if (plan->board != NULL)
+		muster__fd_close(&fd);
 }
 
 int muster_worker_run_from_env(muster_worker_function worker, void *data)

@@ -123,7 +123,7 @@ START_TEST(chat_passes_lines_on_to_all_others)
 {
 	struct program chat;
 	unsigned port = START(&chat, EXAMPLE("chat"), "0");
-	int ann = join_chat(port, "\n"), bob = join_chat(port, "hello\n"), cid;
+	int ann = join_chat(port, ""), bob = join_chat(port, "hello\n"), cid;
 
 	client_expect_text(ann, "2: hello\n");
 	cid = join_chat(port, "I am new\r\n");
