@@ -60,3 +60,17 @@ int muster__fd_above_standard(int fd)
 	close(fd);
 	return err;
 }
+
+int muster__fd_vacate_standard(int fd)
+{
+	int moved = muster__fd_above_standard(fd), null;
+
+	if (moved < 0 || moved == fd)
+		return moved;
+	null = open("/dev/null", O_RDWR);
+	if (null < 0 || null == fd)
+		return moved;
+	dup2(null, fd);
+	close(null);
+	return moved;
+}

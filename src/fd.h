@@ -13,6 +13,9 @@ int muster__fd_prepare(int fd);
 /* A descriptor that is none of 0 to 2: `fd` itself, or taken and moved. Negative: -errno, and `fd` is closed. */
 int muster__fd_above_standard(int fd);
 
+/* The same for one that was inherited: /dev/null takes the place that it leaves, so that nothing else does. */
+int muster__fd_vacate_standard(int fd);
+
 /* A stream socket? 0, or -EINVAL for anything else (-EBADF for a closed descriptor). */
 int muster__fd_check_stream(int fd);
 

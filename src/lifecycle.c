@@ -14,7 +14,8 @@ static void enter(struct muster__object *object, enum muster__life life, bool re
 
 	object->life = (unsigned char)life;
 	object->referenced = referenced;
-	object->loop->alive += (unsigned)counts(object) - (unsigned)before;
+	if (counts(object) != before)
+		muster__loop_alive(object->loop, before ? -1 : 1);
 }
 
 static void run_turn(struct muster__task *task)

@@ -126,17 +126,31 @@ static bool is_alive(const struct muster_loop *loop)
 
 int muster_loop_run(struct muster_loop *loop)
 {
+	int result = 0;
+
 	loop->stopped = false;
-	while (!loop->stopped && is_alive(loop))
-		if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
-			return -EIO;
-	return 0;
+	while (!loop->stopped && result >= 0 && is_alive(loop)) {
+		/* Objects say when the last of them is gone; whether foreign events are left has to be asked each turn. */
+		loop->running = loop->alive > 0;
+		result = event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY | (loop->running ? 0 : EVLOOP_ONCE));
+		loop->running = false;
+	}
+	return result < 0 ? -EIO : 0;
+}
+
+void muster__loop_alive(struct muster_loop *loop, int by)
+{
+	loop->alive += (unsigned)by;
+	if (loop->alive == 0 && loop->running)
+		event_base_loopbreak(loop->base);
 }
 
 void muster_loop_stop(struct muster_loop *loop)
 {
 	loop->stopped = true;
-	event_base_loopexit(loop->base, NULL);
+	/* The first wants memory; the second ends the turn too early, which is better than not at all. */
+	if (event_base_loopexit(loop->base, NULL) < 0)
+		event_base_loopbreak(loop->base);
 }
 
 void muster__loop_queue(struct muster_loop *loop, struct muster__task *task)

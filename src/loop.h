@@ -36,6 +36,7 @@ struct muster_loop {
 	struct muster__task *tasks, **tasks_end;
 	struct muster__task *batch; /* what is left of the one that is running */
 	unsigned alive;      /* objects that are open and referenced */
+	bool running;        /* until the last of them is gone */
 	unsigned own_events; /* events in the base that are ours: our objects count, not their events */
 	struct muster__objects objects;
 	struct muster__table *tables;
@@ -57,6 +58,9 @@ char *muster__loop_buffer(struct muster_loop *loop);
 /* Run `task` at the end of this turn; in the next one if this turn's batch is already running. */
 void muster__loop_queue(struct muster_loop *loop, struct muster__task *task);
 void muster__loop_unqueue(struct muster_loop *loop, struct muster__task *task);
+
+/* One object more, or less, keeps the loop running. */
+void muster__loop_alive(struct muster_loop *loop, int by);
 
 /* The loop is being freed: what users deferred is not called any more. */
 void muster__loop_drop_calls(struct muster_loop *loop);
