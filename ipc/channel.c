@@ -101,33 +101,47 @@ static struct muster__chunk *chunk_new(size_t room)
 	return chunk;
 }
 
+/* What is on its way keeps the loop running, as in Node: also where nobody listens. */
+static void set_queued(struct muster__channel *channel, size_t queued)
+{
+	if ((queued > 0) != (channel->queued > 0))
+		muster__loop_alive(channel->loop, queued > 0 ? 1 : -1);
+	channel->queued = queued;
+}
+
 static void chunk_append(struct muster__channel *channel, struct muster__chunk *chunk, const char *text, size_t length)
 {
 	memcpy(chunk->bytes + chunk->length, text, length);
 	chunk->length += length;
-	channel->queued += length;
+	set_queued(channel, channel->queued + length);
+	/* Whoever asked has been told that it will be told. */
+	if (muster__channel_needs_drain(channel))
+		channel->full = true;
 }
 
+/* Whoever is told may send again: what he queues then is not among these. */
 static void drop_queue(struct muster__channel *channel)
 {
+	struct muster__chunks dropped = TAILQ_HEAD_INITIALIZER(dropped);
 	struct muster__chunk *chunk;
 
-	while ((chunk = TAILQ_FIRST(&channel->chunks)) != NULL) {
-		TAILQ_REMOVE(&channel->chunks, chunk, next);
+	TAILQ_CONCAT(&dropped, &channel->chunks, next);
+	set_queued(channel, 0);
+	muster__event_del(channel->loop, &channel->writable);
+	while ((chunk = TAILQ_FIRST(&dropped)) != NULL) {
+		TAILQ_REMOVE(&dropped, chunk, next);
 		chunk_free(chunk, MUSTER_ECHANNEL);
 	}
-	channel->queued = 0;
-	muster__event_del(channel->loop, &channel->writable);
 }
 
 static void peer_is_gone(struct muster__channel *channel)
 {
 	muster__event_del(channel->loop, &channel->readable);
-	drop_queue(channel);
 	if (channel->state < MUSTER__CHANNEL_ENDED) {
 		channel->state = MUSTER__CHANNEL_ENDED;
 		muster__loop_queue(channel->loop, &channel->task);
 	}
+	drop_queue(channel);
 }
 
 /* Towards Node's receiver: a descriptor behind 64 KiB of plain data can be paired with the wrong line, unless it is alone. */
@@ -168,7 +182,7 @@ static int send_chunk(struct muster__channel *channel, struct muster__chunk *chu
 		channel->plain_since_fd += (size_t)sent;
 	muster__fd_close(&chunk->fd);
 	chunk->offset += (size_t)sent;
-	channel->queued -= (size_t)sent;
+	set_queued(channel, channel->queued - (size_t)sent);
 	return chunk->offset < chunk->length ? -EAGAIN : 0;
 }
 
@@ -201,8 +215,10 @@ void muster__channel_flush(struct muster__channel *channel)
 		muster__event_add(channel->loop, &channel->writable, NULL);
 		return;
 	}
-	if (err < 0)
+	if (err < 0) {
+		channel->broken = true;
 		drop_queue(channel);
+	}
 	muster__event_del(channel->loop, &channel->writable);
 	tell_drained(channel);
 	if (channel->state == MUSTER__CHANNEL_ENDING) {
@@ -226,7 +242,7 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 
 static int may_send(const struct muster__channel *channel, size_t length)
 {
-	if (channel->state != MUSTER__CHANNEL_OPEN)
+	if (channel->state != MUSTER__CHANNEL_OPEN || channel->broken)
 		return MUSTER_ECHANNEL;
 	return channel->queued + length > QUEUE_MAX_BYTES ? -ENOBUFS : 0;
 }
@@ -268,11 +284,34 @@ int muster__channel_print(struct muster__channel *channel, const char *text, siz
 	return muster__channel_print_then(channel, text, length, &nobody);
 }
 
+int muster__channel_reserve(struct muster__channel *channel, size_t length)
+{
+	int err = may_send(channel, length);
+
+	if (err < 0)
+		return err;
+	free(channel->spare);
+	channel->spare = chunk_new(length);
+	return channel->spare != NULL ? 0 : -ENOMEM;
+}
+
+static struct muster__chunk *take_spare(struct muster__channel *channel, size_t length)
+{
+	struct muster__chunk *spare = channel->spare;
+
+	if (spare == NULL || spare->room < length)
+		return NULL;
+	channel->spare = NULL;
+	return spare;
+}
+
 static int queue_handle(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
 			const struct muster__sent *sent)
 {
-	struct muster__chunk *chunk = chunk_new(length);
+	struct muster__chunk *chunk = take_spare(channel, length);
 
+	if (chunk == NULL)
+		chunk = chunk_new(length);
 	if (chunk == NULL) {
 		muster__fd_close(&fd);
 		return -ENOMEM;
@@ -557,7 +596,10 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 static void close_all(struct muster__channel *channel)
 {
 	muster__event_del(channel->loop, &channel->readable);
+	channel->state = MUSTER__CHANNEL_CLOSED;
 	drop_queue(channel);
+	free(channel->spare);
+	channel->spare = NULL;
 	close_fds(channel);
 	muster__fd_close(&channel->fd);
 	free(channel->fds);
@@ -568,7 +610,6 @@ static void close_all(struct muster__channel *channel)
 	channel->fds_room = 0;
 	channel->partial_length = channel->partial_room = 0;
 	channel->tickets = (struct muster__tickets){ 0 };
-	channel->state = MUSTER__CHANNEL_CLOSED;
 }
 
 static void run_task(struct muster__task *task)

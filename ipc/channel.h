@@ -44,6 +44,7 @@ struct muster__channel {
 	int fd;
 	enum { MUSTER__CHANNEL_OPEN = 0, MUSTER__CHANNEL_ENDING, MUSTER__CHANNEL_ENDED, MUSTER__CHANNEL_CLOSED } state;
 	bool reading, full;
+	bool broken; /* nothing can be written any more; what can still be read is */
 	/* in */
 	char *partial; /* the beginning of a line */
 	size_t partial_length, partial_room;
@@ -53,6 +54,7 @@ struct muster__channel {
 	struct muster__log_limit log_limit;
 	/* out */
 	struct muster__chunks chunks;
+	struct muster__chunk *spare; /* room made for a handle that is about to be given away */
 	size_t queued;
 	size_t plain_since_fd; /* bytes since the last descriptor: see muster__channel_try */
 	bool alone;            /* ... and the one under way must stay alone until its answer */
@@ -78,6 +80,12 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket);
 int muster__channel_give_then(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
 			      const struct muster__sent *sent);
+
+/*
+ * Make room for one handle line of so many bytes: the next muster__channel_give in this turn cannot fail. For descriptors that
+ * cannot be taken back. -ENOMEM, -ENOBUFS, MUSTER_ECHANNEL.
+ */
+int muster__channel_reserve(struct muster__channel *channel, size_t length);
 
 /* Write what is queued now instead of at the end of the turn. */
 void muster__channel_flush(struct muster__channel *channel);

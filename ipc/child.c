@@ -162,11 +162,19 @@ static int call(const struct muster__plan *plan, int (*main)(const struct muster
 	return main(plan);
 }
 
-/* What is closed of 0 to 2 would be the next thing opened, and written to as if it were a terminal. */
+/*
+ * What is closed of 0 to 2 would be the next thing opened, and written to as if it were a terminal. In a parent that began so
+ * it has been: what closes on exec is none of the three.
+ */
 static void fill_standard(void)
 {
-	int fd;
+	int fd, flags;
 
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		flags = fcntl(fd, F_GETFD);
+		if (flags >= 0 && (flags & FD_CLOEXEC))
+			close(fd);
+	}
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);

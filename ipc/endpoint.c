@@ -75,13 +75,16 @@ bool muster_channel_needs_drain(const struct muster_channel *channel)
 	return muster__channel_needs_drain(channel->wire);
 }
 
+/* As in Node: from then on it is the caller's decision, and no longer follows who listens. */
 void muster_channel_ref(struct muster_channel *channel)
 {
+	channel->heard_changed = NULL;
 	muster__object_ref(channel->object);
 }
 
 void muster_channel_unref(struct muster_channel *channel)
 {
+	channel->heard_changed = NULL;
 	muster__object_unref(channel->object);
 }
 

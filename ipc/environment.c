@@ -1,6 +1,8 @@
 /* The variables, and only here. */
 #include "ipc/environment.h"
 
+#include "src/fd.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -34,7 +36,9 @@ int muster__environment_take_channel(int *fd)
 	bool has_channel = muster__environment_take_number("NODE_CHANNEL_FD", fd);
 
 	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
-	if (!has_channel)
-		return -ENOENT;
-	return is_json ? 0 : -ENOTSUP;
+	if (!has_channel || !is_json)
+		return has_channel ? -ENOTSUP : -ENOENT;
+	/* As a standard descriptor it would be inherited by whatever is started next. */
+	*fd = muster__fd_vacate_standard(*fd);
+	return *fd < 0 ? -EINVAL : 0;
 }

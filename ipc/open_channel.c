@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 struct open_channel {
 	struct muster__object object;
@@ -82,10 +83,21 @@ static void channel_free(struct muster__object *object)
 
 static const struct muster__class channel_class = { "channel", channel_turn, channel_abandon, channel_free };
 
+/* A stream, connected, and over which descriptors can go. */
+static int check(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+
+	if (muster__fd_check_stream(fd) < 0 || getpeername(fd, (struct sockaddr *)&peer, &length) < 0)
+		return -EINVAL;
+	return peer.ss_family == AF_UNIX ? 0 : -EINVAL;
+}
+
 struct muster_channel *muster_channel_open(struct muster_loop *loop, int fd)
 {
 	struct open_channel *open;
-	int err = muster__fd_check_stream(fd);
+	int err = check(fd);
 
 	if (err == 0)
 		err = loop->freeing ? MUSTER_ECLOSED : muster__fd_prepare(fd);

@@ -61,13 +61,13 @@ static int descriptor_of(const struct muster_message *message)
 {
 	switch (message->handle_type) {
 	case MUSTER_HANDLE_SOCKET:
-		if (message->keep_open)
+		if (message->keep_open || muster_socket_fd(message->handle.socket) < 0)
 			return duplicate(muster_socket_fd(message->handle.socket));
 		return muster_socket_take_fd(message->handle.socket);
 	case MUSTER_HANDLE_SERVER:
 		return duplicate(muster_server_fd(message->handle.server));
 	default:
-		return message->handle.fd;
+		return message->handle.fd >= 0 ? message->handle.fd : -EINVAL;
 	}
 }
 
@@ -75,13 +75,14 @@ static int send_line(struct muster__channel *wire, const struct muster_message *
 		     size_t length)
 {
 	struct muster__sent sent = { message->on_sent, message->data };
-	int fd;
+	int fd, err;
 
 	if (message->handle_type == MUSTER_HANDLE_NONE)
 		return muster__channel_print_then(wire, line, length, &sent);
 	/* An object is touched only if the channel will have its descriptor. */
-	if (message->handle_type != MUSTER_HANDLE_FD && !muster__channel_is_connected(wire))
-		return MUSTER_ECHANNEL;
+	err = message->handle_type != MUSTER_HANDLE_FD ? muster__channel_reserve(wire, length) : 0;
+	if (err < 0)
+		return err;
 	fd = descriptor_of(message);
 	return fd < 0 ? fd : muster__channel_give_then(wire, line, length, fd, 0, &sent);
 }

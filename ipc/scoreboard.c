@@ -63,6 +63,8 @@ struct muster__scoreboard *muster__scoreboard_new(void)
 {
 	int fd = memfd_create("muster-scoreboard", MFD_CLOEXEC);
 
+	if (fd >= 0)
+		fd = muster__fd_above_standard(fd);
 	if (fd < 0)
 		return NULL;
 	if (ftruncate(fd, sizeof(struct area)) == 0)
@@ -161,7 +163,8 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 {
 	unsigned row;
 
-	for (row = 1; row < MUSTER__ROWS && board->rows[row]; row++)
+	/* Those who left a listener may still have its connections. */
+	for (row = 1; row < MUSTER__ROWS && (board->rows[row] || muster__scoreboard_row_open(board, row) != 0); row++)
 		;
 	if (row == MUSTER__ROWS)
 		return 0;

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,20 +206,28 @@ static void close_when_empty(struct muster_cluster *cluster)
 	emptied(cluster);
 }
 
-static void answer_counts(struct muster_cluster *cluster)
+static void answer_count(struct muster_cluster *cluster, const struct muster__count_question *question)
 {
 	size_t count = muster__listeners_count(cluster, NULL, 0);
-	struct muster__count_question *question;
-	struct muster_count *rows;
+	struct muster_count *rows = calloc(count + 1, sizeof *rows);
 
-	while ((question = STAILQ_FIRST(&cluster->questions)) != NULL) {
-		STAILQ_REMOVE_HEAD(&cluster->questions, next);
-		rows = calloc(count + 1, sizeof *rows);
-		if (rows != NULL)
-			muster__listeners_count(cluster, rows, count);
+	if (rows != NULL)
+		muster__listeners_count(cluster, rows, count);
+	question->done(cluster, rows != NULL ? 0 : -ENOMEM, rows, rows != NULL ? count : 0, question->data);
+	free(rows);
+}
+
+/* A snapshot, as of deferred calls: asking again in each answer must not starve the loop. */
+static void answer_counts(struct muster_cluster *cluster)
+{
+	struct muster__count_questions asked = STAILQ_HEAD_INITIALIZER(asked);
+	struct muster__count_question *question;
+
+	STAILQ_CONCAT(&asked, &cluster->questions);
+	while ((question = STAILQ_FIRST(&asked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&asked, next);
 		if (!cluster->object.loop->freeing)
-			question->done(cluster, rows != NULL ? 0 : -ENOMEM, rows, rows != NULL ? count : 0, question->data);
-		free(rows);
+			answer_count(cluster, question);
 		free(question);
 	}
 }
@@ -227,12 +236,13 @@ static void cluster_turn(struct muster__object *object)
 {
 	struct muster_cluster *cluster = cluster_of(object);
 
+	muster__listeners_settle(cluster);
 	answer_counts(cluster);
 	close_when_empty(cluster);
-
 	if (cluster->disconnected != NULL && TAILQ_EMPTY(&cluster->seats))
 		emit_disconnected(cluster);
 	if (object->life == MUSTER__CLOSING) {
+		answer_counts(cluster);
 		MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_close, cluster);
 		muster__object_ended(object);
 	}
@@ -460,6 +470,15 @@ int muster_cluster_close(struct muster_cluster *cluster)
 	return 0;
 }
 
+/* One of ours flushes what it has; any other program knows SIGTERM. */
+static void stop_one(struct muster__process *process)
+{
+	if (process->is_muster)
+		muster__send_stop(&process->peer.channel);
+	else
+		muster_worker_kill(&process->peer, SIGTERM);
+}
+
 void muster__cluster_stop(struct muster_cluster *cluster)
 {
 	struct muster__seat *seat;
@@ -468,8 +487,8 @@ void muster__cluster_stop(struct muster_cluster *cluster)
 	muster__listeners_free(cluster);
 	ask_all_to_leave(cluster);
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-		if (seat->process != NULL && seat->process->is_muster)
-			muster__send_stop(&seat->process->peer.channel);
+		if (seat->process != NULL)
+			stop_one(seat->process);
 	emptied(cluster);
 }
 
@@ -506,7 +525,8 @@ int muster_cluster_get_connections(struct muster_cluster *cluster,
 {
 	struct muster__count_question *question;
 
-	if (cluster->object.loop->freeing)
+	/* on_close is the last event: nothing can follow it. */
+	if (cluster->object.loop->freeing || cluster->object.life == MUSTER__CLOSING)
 		return MUSTER_ECLOSED;
 	question = malloc(sizeof *question);
 	if (question == NULL)

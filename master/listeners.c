@@ -70,7 +70,9 @@ static size_t ask_user(const struct muster__listening *listening)
 	for (i = 0; i < listening->member_count; i++)
 		if (member_able(listening, i))
 			able[count++] = &listening->members[i].process->peer;
+	cluster->picking = true;
 	chosen = count > 0 ? cluster->pick(cluster, able, count, cluster->pick_data) : NULL;
+	cluster->picking = false;
 	for (i = 0; i < listening->member_count; i++)
 		if (&listening->members[i].process->peer == chosen && member_able(listening, i))
 			break;
@@ -88,11 +90,20 @@ static struct muster__roster roster_of(const struct muster__listening *listening
 	};
 }
 
+/* In the end the policy decides: a cluster that closes would wait for ever for a user who gives its connections to nobody. */
 static size_t pick(const struct muster__listening *listening)
 {
-	struct muster__roster roster = roster_of(listening);
+	const struct muster_cluster *cluster = listening->cluster;
+	struct muster__roster roster;
+	size_t index;
 
-	return listening->cluster->pick != NULL ? ask_user(listening) : muster__schedule(listening->policy, &roster);
+	if (cluster->pick != NULL) {
+		index = ask_user(listening);
+		if (index < listening->member_count || (cluster->pick != NULL && !cluster->closing))
+			return index;
+	}
+	roster = roster_of(listening);
+	return muster__schedule(listening->policy, &roster);
 }
 
 static bool somebody_is_able(const struct muster__listening *listening)
@@ -218,10 +229,22 @@ static void arm_retry(struct muster__listening *listening, bool wanted)
 	}
 }
 
+/* What a scheduler changes while it is asked is looked at when its answer has been. */
+static bool settle_later(struct muster_cluster *cluster)
+{
+	if (!cluster->picking)
+		return false;
+	cluster->unsettled = true;
+	muster__object_wake(&cluster->object);
+	return true;
+}
+
 static void derive(struct muster__listening *listening)
 {
 	bool limited = at_limit(listening);
 
+	if (settle_later(listening->cluster))
+		return;
 	if (!limited && listening->returned_count > 0)
 		offer_again(listening);
 	if (limited)
@@ -423,18 +446,37 @@ static void query_options(const struct muster__query *query, struct muster_liste
 	};
 }
 
-static int may_open(const struct muster_cluster *cluster, const struct muster__query *query)
+/* For the eyes of whoever can mend it. */
+static void note_refusal(const struct muster__process *process, const struct muster__query *query)
 {
+	const char *place = query->address != NULL ? query->address : "*";
+
+	if (query->family == -1)
+		muster__log(MUSTER_LOG_WARN,
+			    "worker %u (pid %d) may listen on %s only if a listener is configured there",
+			    process->peer.id, (int)process->peer.pid, place);
+	else
+		muster__log(MUSTER_LOG_WARN,
+			    "worker %u (pid %d) may listen on %s port %d only if a listener is configured there",
+			    process->peer.id, (int)process->peer.pid, place, query->port);
+}
+
+static int may_open(const struct muster__process *process, const struct muster__query *query)
+{
+	const struct muster_cluster *cluster = process->cluster;
+
 	if (query->fd >= 0)
 		return -EBADF;
-	if (cluster->app != NULL)
-		return -EACCES;
-	return cluster->permit == NULL || muster__permit_allows(cluster->permit, query) ? 0 : -EACCES;
+	if (cluster->app == NULL && (cluster->permit == NULL || muster__permit_allows(cluster->permit, query)))
+		return 0;
+	note_refusal(process, query);
+	return -EACCES;
 }
 
 /* For a worker's question nobody has asked before. NULL: `error` says why not. */
-static struct muster__listening *open_on_demand(struct muster_cluster *cluster, const struct muster__query *query,
-						const char *key, struct muster_error *error)
+static struct muster__listening *open_on_demand(const struct muster__process *process,
+						const struct muster__query *query, const char *key,
+						struct muster_error *error)
 {
 	struct muster__listener socket = MUSTER__LISTENER_NONE;
 	struct muster_listen_options options;
@@ -442,14 +484,14 @@ static struct muster__listening *open_on_demand(struct muster_cluster *cluster, 
 	int err;
 
 	query_options(query, &options);
-	error->code = err = may_open(cluster, query);
+	error->code = err = may_open(process, query);
 	if (err == 0)
 		err = muster__listener_bind(&socket, &options, error);
 	if (err == 0 && (err = muster__listener_listen(&socket, query->backlog, error)) < 0)
 		muster__listener_close(&socket, true);
 	if (err < 0)
 		return NULL;
-	listening = listening_new(cluster, key, query->policy, &socket);
+	listening = listening_new(process->cluster, key, query->policy, &socket);
 	error->code = -ENOMEM;
 	if (listening != NULL)
 		listening->data = muster__data_keep(query->data);
@@ -457,6 +499,13 @@ static struct muster__listening *open_on_demand(struct muster_cluster *cluster, 
 }
 
 /* ---- members */
+
+static unsigned accepted_by(const struct muster__listening *listening, const struct muster__process *process)
+{
+	const struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
+
+	return atomic_load_explicit(&slot->rows[listening->row].accepted, memory_order_relaxed);
+}
 
 static int join(struct muster__listening *listening, struct muster__process *process)
 {
@@ -470,7 +519,9 @@ static int join(struct muster__listening *listening, struct muster__process *pro
 	if (members == NULL)
 		return -ENOMEM;
 	listening->members = members;
-	listening->members[listening->member_count++] = (struct muster__member){ .process = process };
+	listening->deserted = false;
+	listening->members[listening->member_count++] =
+		(struct muster__member){ .process = process, .before = accepted_by(listening, process) };
 	return 0;
 }
 
@@ -546,12 +597,30 @@ static void member_left(struct muster__listening *listening, bool dead)
 	bool replaced = dead && listening->cluster->options.respawn && !listening->cluster->leaving;
 
 	if (listening->member_count == 0 && listening->name == NULL && !replaced && !listening->cluster->closing) {
-		listening_free(listening);
+		listening->deserted = true;
+		if (!settle_later(listening->cluster))
+			listening_free(listening);
 		return;
 	}
 	if (dead && is_shared(listening) && listening->socket.fd >= 0)
 		sweep(listening);
 	derive(listening);
+}
+
+void muster__listeners_settle(struct muster_cluster *cluster)
+{
+	struct muster__listening *listening, *next;
+
+	if (!cluster->unsettled)
+		return;
+	cluster->unsettled = false;
+	for (listening = LIST_FIRST(&cluster->listenings); listening != NULL; listening = next) {
+		next = LIST_NEXT(listening, link);
+		if (listening->deserted && listening->member_count == 0)
+			listening_free(listening);
+		else
+			derive(listening);
+	}
 }
 
 void muster__listeners_close(struct muster__process *process, const char *key, size_t length)
@@ -606,23 +675,6 @@ static void answer(struct muster__process *process, const struct muster__query *
 			    muster_strerror(err));
 }
 
-/* For the eyes of whoever can mend it. */
-static void note_refusal(const struct muster__process *process, const struct muster__query *query)
-{
-	const struct muster__permit *permit = process->cluster->permit;
-	const char *place = query->address != NULL ? query->address : "*";
-
-	if (permit == NULL)
-		return;
-	if (query->family == -1)
-		muster__log(MUSTER_LOG_WARN, "worker %u may not listen on %s: configure a listener, or let it use %s",
-			    process->peer.id, place, permit->folder);
-	else
-		muster__log(MUSTER_LOG_WARN,
-			    "worker %u may not listen on %s, port %d: configure a listener, or let it use a port from %u",
-			    process->peer.id, place, query->port, permit->min_port);
-}
-
 static void note_policy(const struct muster__listening *listening, const struct muster__query *query)
 {
 	if (query->policy != MUSTER_POLICY_DEFAULT && query->policy != listening->policy)
@@ -646,11 +698,9 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 		if (listening != NULL)
 			note_policy(listening, &query);
 		else
-			listening = open_on_demand(process->cluster, &query, key, &error);
+			listening = open_on_demand(process, &query, key, &error);
 		err = listening != NULL ? join(listening, process) : error.code;
 	}
-	if (err == -EACCES)
-		note_refusal(process, &query);
 	answer(process, &query, key, err == 0 ? listening : NULL, err, line->seq);
 	if (err == 0)
 		derive(listening);
@@ -736,16 +786,18 @@ void muster__listeners_recover(struct muster__process *process)
 			    process->peer.id, saved + lost, saved);
 }
 
-static struct muster_count count_of(const struct muster__listening *listening, struct muster__process *process)
+static struct muster_count count_of(const struct muster__listening *listening, const struct muster__member *member)
 {
+	struct muster__process *process = member->process;
 	const struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
-	struct muster_count row = { .worker = &process->peer, .known = process->is_muster };
+	/* In the first row there are others as well. */
+	struct muster_count row = { .worker = &process->peer, .known = process->is_muster && listening->row != 0 };
 
 	muster__address_local(&row.listener, listening->socket.fd);
 	if (!row.known)
 		return row;
 	row.open = atomic_load_explicit(&slot->rows[listening->row].open, memory_order_relaxed);
-	row.accepted = atomic_load_explicit(&slot->rows[listening->row].accepted, memory_order_relaxed);
+	row.accepted = accepted_by(listening, process) - member->before;
 	return row;
 }
 
@@ -757,7 +809,7 @@ size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_cou
 	LIST_FOREACH(listening, &cluster->listenings, link)
 		for (i = 0; i < listening->member_count; i++, count++)
 			if (count < room)
-				rows[count] = count_of(listening, listening->members[i].process);
+				rows[count] = count_of(listening, &listening->members[i]);
 	return count;
 }
 

@@ -9,7 +9,8 @@
 
 struct muster__member {
 	struct muster__process *process;
-	bool full; /* it refused, and has not said that it has room */
+	bool full;       /* it refused, and has not said that it has room */
+	unsigned before; /* what it had accepted in this row when it joined: for a listener that had the row before */
 };
 
 struct muster__listening {
@@ -29,6 +30,7 @@ struct muster__listening {
 	unsigned retry_ms;
 	unsigned row, max_connections;
 	unsigned flying; /* hand-overs of this listener that are on their way */
+	bool deserted;   /* its last member left while a scheduler was asked about it */
 };
 
 /* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
@@ -36,6 +38,8 @@ int muster__listening_configure(struct muster_cluster *cluster, const struct mus
 				struct muster__listener *socket, unsigned max_connections,
 				struct muster__listening **out);
 
+/* After a user's scheduler has changed what it was asked about. */
+void muster__listeners_settle(struct muster_cluster *cluster);
 /* Does it serve all that was configured? */
 bool muster__listeners_are_served(struct muster__process *process);
 /* A worker asked to listen; it is answered. */

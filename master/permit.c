@@ -1,6 +1,6 @@
 /*
- * The primary may do more than its workers: it binds for them only what they are free to have. A path is judged by where it
- * really leads, since the folder of either may have several names.
+ * The primary may do more than its workers: it binds for them only what they are free to have. A path is judged by where
+ * it really leads, since a folder may have several names.
  */
 #include "master/permit.h"
 

@@ -206,7 +206,7 @@ static char **put_strings(struct muster__reader *reader, const struct muster__no
 	return strings;
 }
 
-/* The program itself ends up in lines of a log; what follows is between it and its author, and may have any characters. */
+/* The program itself ends up in lines of a log; what follows it is its own affair, and may have any characters. */
 static void read_word(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
 		      char **slot)
 {
@@ -402,13 +402,20 @@ static void read_map(struct muster__reader *reader, const struct muster__node *n
 static void read_value(struct muster__reader *reader, const struct muster__node *node)
 {
 	static void (*const functions[])(struct muster__reader *, const struct muster__node *) = {
-		[MUSTER__KIND_BOOL] = read_bool,       [MUSTER__KIND_NUMBER] = read_number,
-		[MUSTER__KIND_WORKERS] = read_workers, [MUSTER__KIND_CHOICE] = read_choice,
-		[MUSTER__KIND_MODE] = read_mode,       [MUSTER__KIND_TEXT] = read_text,
-		[MUSTER__KIND_FILE] = read_text,       [MUSTER__KIND_SOCKET] = read_text,
-		[MUSTER__KIND_TARGET] = read_text,     [MUSTER__KIND_APPLICATION] = read_application,
-		[MUSTER__KIND_OBJECT] = read_object,   [MUSTER__KIND_LIST] = read_list,
-		[MUSTER__KIND_MAP] = read_map,         [MUSTER__KIND_PROGRAM] = read_program,
+		[MUSTER__KIND_BOOL] = read_bool,
+		[MUSTER__KIND_NUMBER] = read_number,
+		[MUSTER__KIND_WORKERS] = read_workers,
+		[MUSTER__KIND_CHOICE] = read_choice,
+		[MUSTER__KIND_MODE] = read_mode,
+		[MUSTER__KIND_TEXT] = read_text,
+		[MUSTER__KIND_FILE] = read_text,
+		[MUSTER__KIND_SOCKET] = read_text,
+		[MUSTER__KIND_TARGET] = read_text,
+		[MUSTER__KIND_APPLICATION] = read_application,
+		[MUSTER__KIND_OBJECT] = read_object,
+		[MUSTER__KIND_LIST] = read_list,
+		[MUSTER__KIND_MAP] = read_map,
+		[MUSTER__KIND_PROGRAM] = read_program,
 		[MUSTER__KIND_VARIABLES] = read_variables,
 	};
 

@@ -61,6 +61,8 @@ struct muster__count_question {
 	void *data;
 };
 
+STAILQ_HEAD(muster__count_questions, muster__count_question);
+
 struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
@@ -74,7 +76,9 @@ struct muster_cluster {
 	unsigned next_id;
 	muster_scheduler pick; /* the user's; or NULL */
 	void *pick_data;
-	STAILQ_HEAD(, muster__count_question) questions;
+	bool picking;   /* it is being asked: whatever it changes is settled at the end of the turn */
+	bool unsettled;
+	struct muster__count_questions questions;
 	bool leaving; /* disconnect or close: nobody is replaced */
 	bool closing; /* close: what is queued is handed over, then they leave, then on_close is due */
 	void (*disconnected)(struct muster_cluster *cluster, void *data);

@@ -336,11 +336,25 @@ static void begin_handed(struct muster__far *far, const struct muster__reply *re
 	far->sink->ops->ready(far->sink);
 }
 
+/* Where an address is in use Node's primary shares a socket that is not bound: it would have learnt of it by listening. */
+static bool is_bound_elsewhere(const struct muster__far *far, int fd)
+{
+	struct muster_address address;
+
+	return far->query.port > 0 &&
+	       (muster__address_local(&address, fd) < 0 || address.port != (unsigned)far->query.port);
+}
+
 static void begin_shared(struct muster__far *far, const struct muster__reply *reply, int *fd)
 {
 	struct muster__listener listener = { .fd = *fd };
-	int err = muster__fd_prepare(*fd);
+	int err;
 
+	if (is_bound_elsewhere(far, *fd)) {
+		fail(far, -EADDRINUSE, "bind");
+		return;
+	}
+	err = muster__fd_prepare(*fd);
 	*fd = -1;
 	if (reply->row < MUSTER__ROWS)
 		far->self->max[reply->row] = reply->max_connections;

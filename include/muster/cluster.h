@@ -123,7 +123,7 @@ struct muster_count {
 	struct muster_worker *worker;
 	struct muster_address listener;
 	unsigned open;
-	unsigned accepted; /* since the worker began */
+	unsigned accepted; /* since the worker began to listen there */
 	bool known;        /* false: it does not say, and the numbers are 0 */
 };
 

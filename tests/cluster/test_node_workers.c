@@ -3,9 +3,11 @@
 
 #include "tests/support/client.h"
 #include "tests/support/crowd.h"
+#include "tests/support/descriptors.h"
 #include "tests/support/folder.h"
 #include "tests/support/lines.h"
 #include "tests/support/loop.h"
+#include "tests/support/net.h"
 #include "tests/support/node.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
@@ -117,8 +119,7 @@ END_TEST
 
 START_TEST(node_serves_http_through_the_primary)
 {
-	struct muster_cluster *cluster =
-		serving("{\"http\":true,\"listen\":[{\"port\":0,\"host\":\"127.0.0.1\"}]}", 2);
+	struct muster_cluster *cluster = serving("{\"http\":true,\"listen\":[{\"port\":0,\"host\":\"127.0.0.1\"}]}", 2);
 	char answer[1024];
 	int i, client;
 	size_t length;
@@ -244,7 +245,8 @@ START_TEST(an_address_in_use_is_an_error_in_the_node_worker)
 	struct muster_cluster *cluster;
 	char settings[96];
 
-	snprintf(settings, sizeof settings, "{\"listen\":[{\"port\":%u,\"host\":\"127.0.0.1\"}]}", client_port_of(taken));
+	snprintf(settings, sizeof settings, "{\"listen\":[{\"port\":%u,\"host\":\"127.0.0.1\"}]}",
+		 client_port_of(taken));
 	cluster = node_cluster(settings, (enum muster_policy)_i);
 	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
 	run_until_said(&counts, "error EADDRINUSE bind");
@@ -292,6 +294,147 @@ START_TEST(a_node_worker_that_closes_while_it_is_asked_loses_no_client)
 }
 END_TEST
 
+START_TEST(a_node_worker_may_ask_for_what_it_cannot_have)
+{
+	static const char *const asks[][2] = {
+		{ "serve({fd:4000})", "error EBADF" },
+		{ "const u = require('node:dgram').createSocket('udp4'); u.on('error', (e) => say(`error ${e.code}`)); u.bind(0)",
+		  "error EINVAL" },
+		{ "serve({path:'/no/such/folder/socket'})", "error E" },
+		{ "serve({port:0,host:'192.0.2.1'})", "error EADDRNOTAVAIL" },
+	};
+	struct muster_cluster *cluster = serving(ANY_PORT, 1);
+
+	run_in(cluster, 1, asks[_i][0]);
+	run_until_said(&counts, asks[_i][1]);
+	ck_assert_uint_eq(ask(), 1);
+	finish(cluster);
+}
+END_TEST
+
+START_TEST(an_exclusive_server_of_a_node_worker_is_its_own)
+{
+	struct muster_cluster *cluster = serving("{}", 0);
+	unsigned port = client_free_port();
+	char script[96];
+	int client;
+
+	ck_assert_int_eq(muster_cluster_start(cluster, 2), 0);
+	snprintf(script, sizeof script, "serve({port:%u,host:'127.0.0.1',exclusive:true})", port);
+	run_in(cluster, 1, script);
+	run_in(cluster, 1, "servers[0].on('listening', () => say('first'))");
+	run_until_said(&counts, "first");
+	run_in(cluster, 2, script);
+	run_until_said(&counts, "error EADDRINUSE");
+	client = client_connect_port(port);
+	ck_assert_uint_eq(greeted_by(client), 1);
+	close(client);
+	ck_assert_uint_eq(counts.listening, 0);
+	/* No server of the cluster's, it is not closed by leaving. */
+	run_in(cluster, 1, "servers[0].close()");
+	finish(cluster);
+}
+END_TEST
+
+START_TEST(a_second_server_of_a_node_worker_on_the_same_port_is_an_error)
+{
+	struct muster_cluster *cluster;
+	char settings[64], script[64];
+	unsigned port = client_free_port();
+
+	snprintf(settings, sizeof settings, "{\"listen\":[{\"port\":%u}]}", port);
+	cluster = serving(settings, 2);
+	snprintf(script, sizeof script, "serve({port:%u})", port);
+	run_in(cluster, 1, script);
+	run_until_said(&counts, "error EADDRINUSE bind");
+	ck_assert_uint_eq(ask(), 1);
+	ck_assert_uint_eq(ask(), 2);
+	finish(cluster);
+}
+END_TEST
+
+/* Node's own primary says "in use" at some point, for its indexes drift apart. */
+START_TEST(node_workers_may_close_and_listen_again_any_number_of_times)
+{
+	struct muster_cluster *cluster;
+	char settings[64], script[160];
+	unsigned port = client_free_port(), i;
+
+	snprintf(settings, sizeof settings, "{\"listen\":[{\"port\":%u}]}", port);
+	cluster = serving(settings, 2);
+	snprintf(script, sizeof script, "servers[0].close(() => servers[0].listen(%u))", port);
+	for (i = 0; i < 10; i++) {
+		run_in(cluster, i % 2 + 1, script);
+		run_until_count(test_loop, counts.listening, i + 3);
+	}
+	fork_one(cluster, NULL);
+	ck_assert_uint_eq(counts.errors_of_worker, 0);
+	ck_assert_uint_eq(ask() + ask() + ask(), 1 + 2 + 3);
+	finish(cluster);
+}
+END_TEST
+
+START_TEST(a_full_node_worker_leaves_connections_to_others)
+{
+	struct muster_cluster *cluster = serving(ANY_PORT, 2);
+	int full, others[6], last;
+	unsigned i, before;
+
+	run_in(cluster, 1, "servers[0].maxConnections = 1; say('set')");
+	run_until_said(&counts, "set");
+	full = connect_here();
+	ck_assert_uint_eq(greeted_by(full), 1);
+	for (i = 0; i < 6; i++) {
+		others[i] = connect_here();
+		ck_assert_uint_eq(greeted_by(others[i]), 2);
+	}
+	/* Where all are full the next one waits, and nobody burns a processor for it. */
+	run_in(cluster, 2, "servers[0].maxConnections = 6; say('both')");
+	run_until_said(&counts, "both");
+	before = process_cpu_ms(getpid());
+	last = connect_here();
+	close(full);
+	ck_assert_uint_eq(greeted_by(last), 1);
+	ck_assert_uint_le(process_cpu_ms(getpid()) - before, 200);
+	for (i = 0; i < 6; i++)
+		close(others[i]);
+	close(last);
+	finish(cluster);
+}
+END_TEST
+
+/* What one of them knows of a TLS session the others know too: the primary tells each what the first one said. */
+START_TEST(node_serves_https_with_one_set_of_ticket_keys)
+{
+	struct ended ended;
+	struct muster_cluster *cluster;
+	char settings[1024], *second;
+	const char *key = folder_path("key"), *cert = strdup(folder_path("cert"));
+
+	key = strdup(folder_path("key"));
+	run(&ended, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
+	    key, "-out", cert);
+	ck_assert_int_eq(ended.status, 0);
+	snprintf(settings, sizeof settings,
+		 "{\"tls\":{\"key\":\"%s\",\"cert\":\"%s\"},\"listen\":[{\"port\":0,\"host\":\"127.0.0.1\"}]}", key,
+		 cert);
+	cluster = serving(settings, 2);
+	run_in(cluster, 1, "say(servers[0].getTicketKeys().toString('hex'))");
+	run_in(cluster, 2, "say(servers[0].getTicketKeys().toString('hex'))");
+	run_until_count(test_loop, counts.message, 2);
+	second = strchr(counts.said, ' ') + 1;
+	ck_assert_uint_gt(strlen(second), 90);
+	ck_assert_int_eq(strncmp(counts.said, second, strlen(second)), 0);
+	run_in(cluster, 1, "fetch(servers[0].address().port)");
+	run_until_said(&counts, "got worker 1");
+	run_in(cluster, 1, "fetch(servers[0].address().port)");
+	run_until_said(&counts, "got worker 2");
+	free((char *)key);
+	free((char *)cert);
+	finish(cluster);
+}
+END_TEST
+
 /* ---- messages */
 
 static json_t *heard;
@@ -322,8 +465,7 @@ static void echo(struct muster_cluster *cluster, json_t *value)
 	unsigned before = heard_count;
 
 	ck_assert_ptr_nonnull(message);
-	ck_assert_int_eq(
-		muster_worker_send(worker_by_id(cluster, 1), &(struct muster_message){ .json = message }), 0);
+	ck_assert_int_eq(muster_worker_send(worker_by_id(cluster, 1), &(struct muster_message){ .json = message }), 0);
 	run_until_count(test_loop, heard_count, before + 1);
 	ck_assert(json_equal(heard, value));
 	json_decref(message);
@@ -517,6 +659,139 @@ START_TEST(handles_from_node_keep_their_messages)
 }
 END_TEST
 
+static unsigned without, with;
+
+/* The first time there is no descriptor left for it, and then there is. */
+static void take_the_second(struct muster_worker *worker, struct muster_message *message, void *data)
+{
+	int fd = muster_message_take_fd(message);
+
+	(void)worker, (void)data;
+	if (fd >= 0) {
+		client_send_text(fd, "it is mine");
+		close(fd);
+		with++;
+	} else if (json_is_integer(message->json)) {
+		without++;
+		descriptors_release();
+	}
+}
+
+START_TEST(node_sends_a_connection_again_that_found_no_descriptor)
+{
+	static const struct muster_worker_handlers on = { .on_message = take_the_second };
+	struct muster_cluster *cluster = node_cluster("{}", 0);
+	int listener = client_listen(8), peers[2];
+	char script[64];
+
+	ck_assert_int_eq(muster_cluster_on(cluster, &on, NULL), 0);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_until_count(test_loop, counts.online, 1);
+	snprintf(script, sizeof script, "give(%u, 1, 0)", client_port_of(listener));
+	run_in(cluster, 1, script);
+	descriptors_exhaust(0);
+	run_until_count(test_loop, with, 1);
+	ck_assert_uint_eq(without, 1);
+	peers[0] = accept(listener, NULL, NULL);
+	client_expect_text(peers[0], "it is mine");
+	/* The answer to it was one: another one goes the usual way. */
+	run_in(cluster, 1, script);
+	run_until_count(test_loop, with, 2);
+	peers[1] = accept(listener, NULL, NULL);
+	client_expect_text(peers[1], "it is mine");
+	ck_assert_uint_eq(without, 1);
+	close(peers[0]);
+	close(peers[1]);
+	close(listener);
+	finish(cluster);
+}
+END_TEST
+
+static struct muster_server *taken_server;
+
+static void on_taken_connection(struct muster_server *server, struct muster_socket *socket, void *data)
+{
+	(void)server, (void)data;
+	muster_socket_write(socket, "7\n", 2);
+	muster_socket_destroy_soon(socket);
+}
+
+static void take_server(struct muster_worker *worker, struct muster_message *message, void *data)
+{
+	static const struct muster_server_handlers on = { .on_connection = on_taken_connection };
+
+	(void)worker, (void)data;
+	if (message->handle_type != MUSTER_HANDLE_SERVER)
+		return;
+	taken_server = muster_message_take_server(message, test_loop);
+	ck_assert_ptr_nonnull(taken_server);
+	ck_assert_int_eq(muster_server_on(taken_server, &on, NULL), 0);
+}
+
+START_TEST(a_server_that_node_sends_is_served_by_the_primary)
+{
+	static const struct muster_worker_handlers on = { .on_message = take_server };
+	struct muster_cluster *cluster = node_cluster("{}", 0);
+	int client;
+
+	ck_assert_int_eq(muster_cluster_on(cluster, &on, NULL), 0);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_in(cluster, 1,
+	       "const s = net.createServer(greet).listen({port:0,host:'127.0.0.1',exclusive:true}, () => "
+	       "{ say(s.address().port); process.send('server', s, () => s.close(() => say('closed'))); })");
+	run_until_said(&counts, "closed");
+	ck_assert_ptr_nonnull(taken_server);
+	counts.address.port = (unsigned)strtoul(counts.said, NULL, 10);
+	client = connect_here();
+	ck_assert_uint_eq(greeted_by(client), 7);
+	close(client);
+	ck_assert_int_eq(muster_server_close(taken_server), 0);
+	finish(cluster);
+}
+END_TEST
+
+START_TEST(a_server_that_node_is_sent_is_served_by_it)
+{
+	struct muster_cluster *cluster = node_cluster("{}", 0);
+	static struct server_counts server_counts;
+	struct muster_server *server = listening_server(test_loop, &server_counts);
+	struct muster_message message = { .text = "\"serve\"", .length = 7, .handle_type = MUSTER_HANDLE_SERVER };
+	struct muster_address address;
+	int client;
+
+	message.handle.server = server;
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	ck_assert_int_eq(muster_server_address(server, &address), 0);
+	ck_assert_int_eq(muster_worker_send(worker_by_id(cluster, 1), &message), 0);
+	run_until_said(&counts, "serving");
+	/* Ours is closed, and the port is served still. */
+	ck_assert_int_eq(muster_server_close(server), 0);
+	client = client_connect_port(address.port);
+	ck_assert_uint_eq(greeted_by(client), 1);
+	close(client);
+	finish(cluster);
+}
+END_TEST
+
+START_TEST(a_socket_may_stay_open_on_both_sides)
+{
+	struct muster_cluster *cluster = node_cluster("{}", 0);
+	struct muster_message message = { .text = "\"shared\"", .length = 8, .handle_type = MUSTER_HANDLE_SOCKET };
+	int ends[2];
+
+	client_pair(ends);
+	message.keep_open = true;
+	message.handle.socket = muster_socket_open(test_loop, ends[0], NULL);
+	ck_assert_ptr_nonnull(message.handle.socket);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	ck_assert_int_eq(muster_worker_send(worker_by_id(cluster, 1), &message), 0);
+	expect_line(ends[1], "\"shared\"\n");
+	muster_socket_destroy(message.handle.socket, 0);
+	close(ends[1]);
+	finish(cluster);
+}
+END_TEST
+
 /* ---- ends */
 
 START_TEST(a_node_worker_that_leaves_waits_for_its_connections)
@@ -637,8 +912,7 @@ START_TEST(a_node_worker_at_its_descriptor_limit_leaves_connections_to_others)
 {
 	static const char *const limit[] = { "LIMIT=40", NULL }, *const none[] = { "LIMIT=1024", NULL };
 	const char *exec[] = { "sh", "-c", "ulimit -n $LIMIT; exec node \"$0\" \"$1\"", NODE_WORKER, ANY_PORT, NULL };
-	struct muster_cluster *cluster =
-		new_cluster(&(struct muster_cluster_options){ .exec = exec }, NULL, &counts);
+	struct muster_cluster *cluster = new_cluster(&(struct muster_cluster_options){ .exec = exec }, NULL, &counts);
 	unsigned i;
 
 	fork_one(cluster, limit);
@@ -690,8 +964,7 @@ END_TEST
 START_TEST(a_program_that_is_not_there_exits_with_127)
 {
 	const char *exec[] = { "/no/such/program", NULL };
-	struct muster_cluster *cluster =
-		new_cluster(&(struct muster_cluster_options){ .exec = exec }, NULL, &counts);
+	struct muster_cluster *cluster = new_cluster(&(struct muster_cluster_options){ .exec = exec }, NULL, &counts);
 
 	lines_record(MUSTER_LOG_ERROR);
 	ck_assert_int_eq(freopen("/dev/null", "w", stderr) == NULL, 0);
@@ -704,10 +977,11 @@ END_TEST
 
 START_TEST(a_program_runs_as_another_user)
 {
-	const char *exec[] = { "node", "-e",
-			       "process.send([process.getuid(), process.getgid(), process.getgroups()])", NULL };
-	struct muster_cluster *cluster = new_cluster(
-		&(struct muster_cluster_options){ .exec = exec, .uid = 65534, .gid = 65533, .cwd = "/" }, NULL, &counts);
+	const char *exec[] = { "node", "-e", "process.send([process.getuid(), process.getgid(), process.getgroups()])",
+			       NULL };
+	struct muster_cluster *cluster =
+		new_cluster(&(struct muster_cluster_options){ .exec = exec, .uid = 65534, .gid = 65533, .cwd = "/" },
+			    NULL, &counts);
 
 	if (getuid() == 0) {
 		ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
@@ -721,8 +995,11 @@ END_TEST
 START_TEST(node_workers_and_ours_share_a_listener)
 {
 	static const char *const node[] = { "KIND=node", NULL }, *const ours[] = { "KIND=muster", NULL };
-	const char *exec[] = { "sh",	    "-c",     "[ $KIND = node ] && exec node \"$0\" \"$2\"; exec \"$1\" \"$2\"",
-			       NODE_WORKER, MUSTER_WORKER, ANY_PORT, NULL };
+	const char *exec[] = {
+		"sh",        "-c",          "[ $KIND = node ] && exec node \"$0\" \"$2\"; exec \"$1\" \"$2\"",
+		NODE_WORKER, MUSTER_WORKER, ANY_PORT,
+		NULL
+	};
 	struct muster_cluster *cluster = new_cluster(
 		&(struct muster_cluster_options){ .exec = exec, .policy = (enum muster_policy)_i }, NULL, &counts);
 	unsigned i, id, served[5] = { 0 };
@@ -748,8 +1025,9 @@ END_TEST
 START_TEST(our_worker_as_a_program_counts_as_ours)
 {
 	const char *exec[] = { MUSTER_WORKER, ANY_PORT, NULL };
-	struct muster_cluster *cluster = new_cluster(
-		&(struct muster_cluster_options){ .exec = exec, .policy = MUSTER_POLICY_LEAST_CONNECTIONS }, NULL, &counts);
+	struct muster_cluster *cluster =
+		new_cluster(&(struct muster_cluster_options){ .exec = exec, .policy = MUSTER_POLICY_LEAST_CONNECTIONS },
+			    NULL, &counts);
 	int clients[6];
 	unsigned i, id, served[3] = { 0 };
 
@@ -765,6 +1043,28 @@ START_TEST(our_worker_as_a_program_counts_as_ours)
 	ck_assert_uint_eq(served[2], 3);
 	for (i = 0; i < 6; i++)
 		close(clients[i]);
+	finish(cluster);
+}
+END_TEST
+
+/* A wrapper may keep the descriptor from it: then it is as any other peer. */
+START_TEST(our_worker_without_a_slot_gets_its_share)
+{
+	const char *exec[] = {
+		"sh",          "-c",     "[ $NODE_UNIQUE_ID = 1 ] && unset MUSTER_SCOREBOARD_FD; exec \"$0\" \"$1\"",
+		MUSTER_WORKER, ANY_PORT, NULL
+	};
+	struct muster_cluster *cluster =
+		new_cluster(&(struct muster_cluster_options){ .exec = exec, .policy = MUSTER_POLICY_LEAST_CONNECTIONS },
+			    NULL, &counts);
+	unsigned i, served[3] = { 0 };
+
+	fork_one(cluster, NULL);
+	fork_one(cluster, NULL);
+	for (i = 0; i < 20; i++)
+		served[ask()]++;
+	ck_assert_uint_ge(served[1], 8);
+	ck_assert_uint_ge(served[2], 8);
 	finish(cluster);
 }
 END_TEST
@@ -850,7 +1150,7 @@ END_TEST
 static void add_serving(Suite *suite)
 {
 	TCase *serve_case = add_loop_case(suite, "serving"), *messages = add_loop_case(suite, "messages");
-	TCase *handles = add_loop_case(suite, "handles");
+	TCase *handles = add_loop_case(suite, "handles"), *asks = add_loop_case(suite, "asks");
 
 	tcase_add_test(serve_case, node_workers_have_all_their_events);
 	tcase_add_test(serve_case, node_serves_http_through_the_primary);
@@ -864,12 +1164,22 @@ static void add_serving(Suite *suite)
 			    MUSTER_POLICY_SHARED + 1);
 	tcase_add_test(serve_case, a_node_worker_that_closes_its_server_gets_no_more);
 	tcase_add_test(serve_case, a_node_worker_that_closes_while_it_is_asked_loses_no_client);
+	tcase_add_loop_test(asks, a_node_worker_may_ask_for_what_it_cannot_have, 0, 4);
+	tcase_add_test(asks, an_exclusive_server_of_a_node_worker_is_its_own);
+	tcase_add_test(asks, a_second_server_of_a_node_worker_on_the_same_port_is_an_error);
+	tcase_add_test(asks, node_workers_may_close_and_listen_again_any_number_of_times);
+	tcase_add_test(asks, a_full_node_worker_leaves_connections_to_others);
+	tcase_add_test(asks, node_serves_https_with_one_set_of_ticket_keys);
 	tcase_add_test(messages, values_of_all_kinds_survive_the_way_to_node_and_back);
 	tcase_add_test(messages, long_messages_survive_the_way_to_node_and_back);
 	tcase_add_test(messages, many_messages_come_in_order);
 	tcase_add_loop_test(handles, node_answers_on_a_connection_that_it_is_sent, 0, 4);
 	tcase_add_loop_test(handles, handles_to_node_keep_their_messages, 0, 7);
 	tcase_add_loop_test(handles, handles_from_node_keep_their_messages, 0, 3);
+	tcase_add_test(handles, a_server_that_node_sends_is_served_by_the_primary);
+	tcase_add_test(handles, a_server_that_node_is_sent_is_served_by_it);
+	tcase_add_test(handles, a_socket_may_stay_open_on_both_sides);
+	tcase_add_test(handles, node_sends_a_connection_again_that_found_no_descriptor);
 }
 
 static void add_lives(Suite *suite)
@@ -891,6 +1201,7 @@ static void add_lives(Suite *suite)
 	tcase_add_loop_test(programs, node_workers_and_ours_share_a_listener, MUSTER_POLICY_ROUND_ROBIN,
 			    MUSTER_POLICY_LEAST_CONNECTIONS + 1);
 	tcase_add_test(programs, our_worker_as_a_program_counts_as_ours);
+	tcase_add_test(programs, our_worker_without_a_slot_gets_its_share);
 	tcase_add_loop_test(storms, ten_thousand_connections_reach_node_without_a_loss, MUSTER_POLICY_ROUND_ROBIN,
 			    MUSTER_POLICY_LEAST_CONNECTIONS + 1);
 	tcase_add_loop_test(storms, a_node_worker_that_ends_under_load_costs_only_its_own, 0, 2);

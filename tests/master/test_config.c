@@ -19,6 +19,9 @@
 #define LISTENER(keys) "{\"listeners\":[{\"application\":\"echo\"," keys "}]," ECHO "}"
 #define LISTENERS(list) "{\"listeners\":[" list "]," ECHO "}"
 #define APPLICATION(keys) "{\"listeners\":[{\"port\":1,\"application\":\"a\"}],\"applications\":{\"a\":{" keys "}}}"
+#define PROGRAM(keys) "{\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"node\",\"app.js\"]" keys "}}}"
+#define PROGRAM_LISTENER(keys)                                                                                         \
+	"{\"listeners\":[{\"port\":1,\"application\":\"a\"" keys "}],\"applications\":{\"a\":{\"exec\":[\"node\"]}}}"
 
 static char folder[] = "/tmp/muster-config-XXXXXX";
 static char file[sizeof folder + 16];
@@ -302,6 +305,91 @@ START_TEST(the_length_of_a_path_counts_its_folder)
 }
 END_TEST
 
+START_TEST(what_a_program_is_told_arrives)
+{
+	const struct muster__config_application *application;
+
+	load_well(PROGRAM(",\"protocol\":\"node\",\"directory\":\"/srv\",\"workers\":2,"
+			  "\"env\":{\"NAME\":\"a=b\",\"EMPTY\":\"\",\"LINES\":\"1\\n2\"}"));
+	ck_assert_uint_eq(config->listener_count, 0);
+	application = &config->applications[0];
+	ck_assert_int_eq(application->builtin, 0);
+	ck_assert_int_eq(application->protocol, MUSTER__PROGRAM_NODE);
+	ck_assert_str_eq(application->exec[0], "node");
+	ck_assert_str_eq(application->exec[1], "app.js");
+	ck_assert_ptr_null(application->exec[2]);
+	ck_assert_str_eq(application->env[0], "NAME=a=b");
+	ck_assert_str_eq(application->env[1], "EMPTY=");
+	ck_assert_str_eq(application->env[2], "LINES=1\n2");
+	ck_assert_ptr_null(application->env[3]);
+	ck_assert_str_eq(application->directory, "/srv");
+	ck_assert_uint_eq(application->workers, 2);
+}
+END_TEST
+
+START_TEST(a_program_is_told_no_more_than_it_has_to_be)
+{
+	const struct muster__config_application *application;
+	char expected[sizeof folder + 1];
+
+	load_well(PROGRAM(""));
+	application = &config->applications[0];
+	ck_assert_int_eq(application->protocol, MUSTER__PROGRAM_NODE);
+	ck_assert_ptr_null(application->env);
+	snprintf(expected, sizeof expected, "%s/", folder);
+	ck_assert_str_eq(application->directory, expected);
+	ck_assert_uint_eq(application->workers, config->workers);
+	load_well(ROOT(""));
+	ck_assert_ptr_null(config->applications[0].exec);
+	ck_assert_ptr_null(config->applications[0].directory);
+}
+END_TEST
+
+/* What follows the program is not ours to understand. */
+static const struct {
+	const char *program, *word;
+	bool from_folder;
+} programs[] = {
+	{ "node", "bin/app.js", false }, { "/usr/bin/env", "./app.js", false },  { "bin/serve", "bin/app.js", true },
+	{ "./serve", "a\\nb\\t", true }, { "../other/serve", "../other", true }, { "serve/", "/", true },
+};
+
+START_TEST(only_a_program_with_a_slash_is_a_path_and_is_so_from_the_folder_of_the_file)
+{
+	char text[256], expected[128];
+
+	snprintf(text, sizeof text, "{\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"%s\",\"%s\"]}}}",
+		 programs[_i].program, programs[_i].word);
+	load_well(text);
+	snprintf(expected, sizeof expected, "%s%s%s", programs[_i].from_folder ? folder : "",
+		 programs[_i].from_folder ? "/" : "", programs[_i].program);
+	ck_assert_str_eq(config->applications[0].exec[0], expected);
+	ck_assert_str_eq(config->applications[0].exec[1], _i == 3 ? "a\nb\t" : programs[_i].word);
+}
+END_TEST
+
+/* It is executed from another folder than the daemon is started from. */
+START_TEST(the_path_of_a_program_is_absolute_even_if_that_of_the_file_is_not)
+{
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char expected[sizeof folder + 16];
+
+	ck_assert_int_ge(here, 0);
+	load_well("{\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"bin/x\"]},"
+		  "\"b\":{\"exec\":[\"y\"],\"directory\":\"sub\"}}}");
+	ck_assert_int_eq(chdir(folder), 0);
+	muster__config_free(config);
+	ck_assert_int_eq(muster__config_load(&config, "muster.json", &errors), 0);
+	snprintf(expected, sizeof expected, "%s/bin/x", folder);
+	ck_assert_str_eq(config->applications[0].exec[0], expected);
+	snprintf(expected, sizeof expected, "%s/", folder);
+	ck_assert_str_eq(config->applications[0].directory, expected);
+	ck_assert_str_eq(config->applications[1].directory, "sub");
+	ck_assert_int_eq(fchdir(here), 0);
+	close(here);
+}
+END_TEST
+
 static const char *const accepted[] = {
 	ROOT("\"workers\":1,"),
 	ROOT("\"workers\":512,"),
@@ -323,6 +411,9 @@ static const char *const accepted[] = {
 	LISTENERS("{\"port\":0,\"name\":\"a\",\"application\":\"echo\"},{\"port\":0,\"application\":\"echo\"}"),
 	APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"path\":\"/x\"}"),
 	APPLICATION("\"builtin\":\"discard\",\"workers\":512"),
+	APPLICATION("\"exec\":[\"x\"]"),
+	PROGRAM(",\"protocol\":\"node\",\"env\":{},\"directory\":\"/\",\"workers\":512"),
+	PROGRAM_LISTENER(",\"policy\":\"shared\",\"backlog\":1,\"max_connections\":1,\"ipv6_only\":true"),
 };
 
 START_TEST(the_ends_of_each_range_are_accepted)
@@ -379,9 +470,9 @@ static const struct {
 	  "1: listeners[0].timeout: 2147483648 is not in 0..2147483647" },
 	{ LISTENER("\"port\":1,\"no_delay\":1"), "1: listeners[0].no_delay: expected true or false, found 1" },
 	{ LISTENERS("7"), "1: listeners[0]: expected an object, found 7" },
-	{ LISTENERS(""), "1: listeners: expected an array of at least one object, found an empty array" },
+	{ LISTENERS(""), "1: applications.echo: no listener names this application: it would have nothing to do" },
 	{ "{\"listeners\":{},\"applications\":{\"a\":{\"builtin\":\"echo\"}}}",
-	  "1: listeners: expected an array of at least one object, found an empty object" },
+	  "1: listeners: expected an array of objects, found an empty object" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}],\"applications\":{}}",
 	  "1: applications: expected an object of at least one object by name, found an empty object" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"\"}],\"applications\":{\"\":{\"builtin\":\"echo\"}}}",
@@ -389,6 +480,34 @@ static const struct {
 	{ APPLICATION("\"builtin\":\"ekko\""),
 	  "1: applications.a.builtin: expected \"echo\" or \"discard\" or \"proxy\", found \"ekko\"" },
 	{ APPLICATION("\"builtin\":\"echo\",\"workers\":0"), "1: applications.a.workers: 0 is not in 1..512" },
+	{ APPLICATION("\"exec\":[]"),
+	  "1: applications.a.exec: expected an array of at least one string, found an empty array" },
+	{ APPLICATION("\"exec\":\"node\""),
+	  "1: applications.a.exec: expected an array of at least one string, found \"node\"" },
+	{ APPLICATION("\"exec\":{\"a\":\"b\"}"),
+	  "1: applications.a.exec: expected an array of at least one string, found an object" },
+	{ APPLICATION("\"exec\":[\"\"]"),
+	  "1: applications.a.exec[0]: expected a string that is not empty, found \"\"" },
+	{ APPLICATION("\"exec\":[\"a\\nb\"]"),
+	  "1: applications.a.exec[0]: expected a string without control characters, found \"a\\nb\"" },
+	{ APPLICATION("\"exec\":[\"node\",1,\"x\"]"),
+	  "1: applications.a.exec[1]: expected a string that is not empty, found 1" },
+	{ APPLICATION("\"exec\":[\"node\",\"x\",\"\"]"),
+	  "1: applications.a.exec[2]: expected a string that is not empty, found \"\"" },
+	{ PROGRAM(",\"protocol\":\"listen-fds\""),
+	  "1: applications.a.protocol: expected \"node\", found \"listen-fds\"" },
+	{ PROGRAM(",\"env\":[\"A=b\"]"), "1: applications.a.env: expected an object of strings, found an array" },
+	{ PROGRAM(",\"env\":{\"A\":\"b\",\"PORT\":80}"), "1: applications.a.env.PORT: expected a string, found 80" },
+	{ PROGRAM(",\"env\":{\"\":\"b\"}"),
+	  "1: applications.a.env[\"\"]: expected a string that is not empty as the name" },
+	{ PROGRAM(",\"env\":{\"A=B\":\"b\"}"),
+	  "1: applications.a.env[\"A=B\"]: expected a string without \"=\" as the name" },
+	{ PROGRAM(",\"env\":{\"A\\n\":\"b\"}"),
+	  "1: applications.a.env[\"A\\n\"]: expected a string without control characters as the name" },
+	{ PROGRAM(",\"directory\":\"\""),
+	  "1: applications.a.directory: expected a string that is not empty, found \"\"" },
+	{ PROGRAM(",\"directory\":false"),
+	  "1: applications.a.directory: expected a string that is not empty, found false" },
 
 	/* Keys. */
 	{ ROOT("\"worker\":1,"), "1: worker: unknown key \"worker\", did you mean \"workers\"?" },
@@ -405,12 +524,13 @@ static const struct {
 	  "1: listeners[0].polcy: unknown key \"polcy\", did you mean \"policy\"?" },
 	{ LISTENER("\"port\":1,\"maxConnections\":1"),
 	  "1: listeners[0].maxConnections: unknown key \"maxConnections\", did you mean \"max_connections\"?" },
-	{ APPLICATION("\"builtin\":\"echo\",\"exec\":[]"),
-	  "1: applications.a.exec: unknown key \"exec\", known are \"builtin\", \"upstream\", \"workers\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"module\":\"x\""),
+	  "1: applications.a.module: unknown key \"module\", known are \"builtin\", \"upstream\", \"exec\", "
+	  "\"protocol\", \"env\", \"directory\", \"workers\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
 	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },
-	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\" is missing" },
+	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\" or \"exec\" is missing" },
 
 	/* Rules that join several. */
 	{ LISTENER("\"name\":\"x\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
@@ -448,6 +568,24 @@ static const struct {
 	{ APPLICATION("\"builtin\":\"proxy\""), "1: applications.a: \"upstream\" is missing, a proxy needs one" },
 	{ APPLICATION("\"builtin\":\"echo\",\"upstream\":{\"path\":\"/x\"}"),
 	  "1: applications.a.upstream: only a proxy has one" },
+	{ APPLICATION("\"builtin\":\"echo\",\"exec\":[\"node\"]"),
+	  "1: applications.a.builtin: cannot stand beside \"exec\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"protocol\":\"node\""),
+	  "1: applications.a.protocol: only a program, \"exec\", has one" },
+	{ APPLICATION("\"builtin\":\"echo\",\"env\":{}"), "1: applications.a.env: only a program, \"exec\", has one" },
+	{ APPLICATION("\"builtin\":\"echo\",\"directory\":\"/\""),
+	  "1: applications.a.directory: only a program, \"exec\", has one" },
+	{ PROGRAM(",\"upstream\":{\"path\":\"/x\"}"), "1: applications.a.upstream: only a proxy has one" },
+	{ PROGRAM_LISTENER(",\"timeout\":0"),
+	  "1: listeners[0].timeout: the application is a program, which decides this itself" },
+	{ PROGRAM_LISTENER(",\"no_delay\":true"),
+	  "1: listeners[0].no_delay: the application is a program, which decides this itself" },
+	{ PROGRAM_LISTENER(",\"keep_alive\":true"),
+	  "1: listeners[0].keep_alive: the application is a program, which decides this itself" },
+	{ PROGRAM_LISTENER(",\"allow_half_open\":true"),
+	  "1: listeners[0].allow_half_open: the application is a program, which decides this itself" },
+	{ "{\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"node\"]},\"b\":{\"builtin\":\"echo\"}}}",
+	  "1: applications.b: no listener names this application: it would have nothing to do" },
 	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{}"),
 	  "1: applications.a.upstream: \"port\" or \"path\" is missing" },
 	{ APPLICATION("\"builtin\":\"proxy\",\"upstream\":{\"port\":1}"),
@@ -708,6 +846,11 @@ static void add_values(Suite *suite)
 	tcase_add_test(values, the_path_of_a_socket_may_have_107_bytes);
 	tcase_add_test(values, the_length_of_a_path_counts_its_folder);
 	tcase_add_loop_test(values, the_ends_of_each_range_are_accepted, 0, COUNT_OF(accepted));
+	tcase_add_test(values, what_a_program_is_told_arrives);
+	tcase_add_test(values, a_program_is_told_no_more_than_it_has_to_be);
+	tcase_add_loop_test(values, only_a_program_with_a_slash_is_a_path_and_is_so_from_the_folder_of_the_file, 0,
+			    COUNT_OF(programs));
+	tcase_add_test(values, the_path_of_a_program_is_absolute_even_if_that_of_the_file_is_not);
 	tcase_add_test(values, the_shipped_file_is_an_echo_on_port_7000);
 	tcase_add_test(values, freeing_nothing_is_fine);
 }

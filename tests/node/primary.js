@@ -21,15 +21,16 @@ function start(settings, count = 1) {
 		cluster.fork();
 }
 
+let passing;
+
 // A server of our own, whose connections are sent to a worker; `message` makes what is said with the nth of them.
 function pass(id, message) {
 	let count = 0;
-	const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+
+	passing = net.createServer({ pauseOnConnect: true }, (socket) => {
 		cluster.workers[id].send(message(count++), socket);
 	});
-
-	server.listen(0, '127.0.0.1', () => print('passing', server.address().port));
-	return server;
+	passing.listen(0, '127.0.0.1', () => print('passing', passing.address().port));
 }
 
 const short = (message) => {
@@ -48,6 +49,4 @@ cluster.on('message', (worker, message, handle) => {
 cluster.on('disconnect', (worker) => print('disconnect', worker.id, worker.exitedAfterDisconnect));
 cluster.on('exit', (worker, code, signal) => print('exit', worker.id, code, signal, worker.exitedAfterDisconnect));
 
-const input = readline.createInterface({ input: process.stdin });
-
-input.on('line', (line) => eval(line));
+readline.createInterface({ input: process.stdin }).on('line', (line) => eval(line));

@@ -1,6 +1,6 @@
 /*
- * tests/node/worker.c - our worker as a program: any primary can start it. Its argument is JSON, as worker.js has it, with
- * "max", the connections that each server takes. It does what it is told by messages:
+ * tests/node/worker.c - our worker as a program: any primary can start it. Its argument is JSON, as worker.js has it,
+ * with "max", the connections that each server takes. It does what it is told by messages:
  * "leave", "kill", "close" (its first server), "exit N", "connect PORT" (and send that socket), { "echo": anything }.
  */
 #include <muster/muster.h>
@@ -149,9 +149,7 @@ static int work(struct muster_worker *self, void *data)
 	size_t i;
 	int err = muster_worker_on(self, &on, data);
 
-	json_array_foreach(listens, i, listen)
-		if (err == 0)
-			err = serve(self, listen);
+	json_array_foreach(listens, i, listen) if (err == 0) err = serve(self, listen);
 	return err;
 }
 

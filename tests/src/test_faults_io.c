@@ -1,6 +1,6 @@
 /*
- * tests/src/test_faults_io.c - system calls that fail, at each place where they are made: what can be tried again is, and
- * what cannot is told once.
+ * tests/src/test_faults_io.c - system calls that fail, at each place where they are made: what can be tried again is,
+ * and what cannot is told once.
  */
 #include "tests/support/client.h"
 #include "tests/support/counts.h"

@@ -1,6 +1,6 @@
 /*
- * tests/src/test_faults_memory.c - each allocation fails once, the first, the second, and so on until none is left to fail:
- * a call says so and nothing follows, or an event does. Nothing crashes, hangs, leaks, or forgets an on_close.
+ * tests/src/test_faults_memory.c - each allocation fails once, the first, the second, and so on until none is left to
+ * fail: a call says so and nothing follows, or an event does. Nothing crashes, hangs, leaks, or forgets an on_close.
  */
 #include "tests/support/client.h"
 #include "tests/support/descriptors.h"
@@ -305,6 +305,37 @@ static const char *a_relay(void)
 START_TEST(what_was_deferred_is_called_even_if_there_is_no_memory_for_a_timer)
 {
 	tell_with_each_failure(a_relay, _i, 0);
+}
+END_TEST
+
+/* ---- stopping */
+
+static void stop_it(void *data)
+{
+	muster_loop_stop(data);
+}
+
+/* The socket keeps the loop running, so only the stop ends it. */
+static const char *a_stop(void)
+{
+	struct muster_loop *loop = sound_loop();
+	struct muster_socket *socket;
+	int ends[2];
+
+	sound_pair(ends);
+	socket = muster_socket_open(loop, ends[0], NULL);
+	if (socket != NULL)
+		muster_socket_on(socket, &watching_pipe, NULL);
+	if (socket != NULL && muster_loop_defer(loop, stop_it, loop) == 0)
+		PROMISE(muster_loop_run(loop) == 0);
+	close(ends[1]);
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(a_loop_that_is_stopped_returns)
+{
+	tell_with_each_failure(a_stop, _i, 0);
 }
 END_TEST
 
@@ -740,6 +771,27 @@ static size_t take_all(int fd)
 	return all;
 }
 
+enum hindrance { TAKES_LITTLE, TAKES_NOTHING, CORKED };
+
+static size_t in_the_way; /* bytes that the kernel holds from before */
+
+static void fill_kernel(int fd)
+{
+	static const char bytes[65536];
+	ssize_t sent;
+
+	faults_pause();
+	while ((sent = send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+		in_the_way += (size_t)sent;
+	faults_resume();
+}
+
+static size_t turn_and_take(struct muster_loop *loop, int peer)
+{
+	event_base_loop(muster_loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	return take_all(peer);
+}
+
 /* Two writes and the end: each write is refused, or it arrives, or the connection fails. */
 static const char *write_twice(struct muster_loop *loop, struct muster_socket *socket, int peer, bool corked)
 {
@@ -758,23 +810,25 @@ static const char *write_twice(struct muster_loop *loop, struct muster_socket *s
 	}
 	if (corked)
 		muster_socket_uncork(socket);
-	muster_socket_end(socket);
 	PROMISE(came.error + came.close + came.finish + came.written + came.unwritten == 0);
-	while (came.finish + came.close == 0) {
-		event_base_loop(muster_loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		arrived += take_all(peer);
-	}
+	/* The end would help along what was forgotten, so it waits. */
+	while (came.written + came.unwritten < promised && came.close == 0)
+		arrived += turn_and_take(loop, peer);
+	if (came.close == 0)
+		muster_socket_end(socket);
+	while (came.finish + came.close == 0)
+		arrived += turn_and_take(loop, peer);
 	arrived += take_all(peer);
 	shutdown(peer, SHUT_WR);
 	PROMISE(muster_loop_run(loop) == 0);
 	PROMISE(came.close == 1);
 	PROMISE(came.error <= came.bad_close);
 	PROMISE(came.written + came.unwritten == promised);
-	PROMISE(came.bad_close > 0 || arrived == promised * sizeof bytes);
+	PROMISE(came.bad_close > 0 || arrived == in_the_way + promised * sizeof bytes);
 	return NULL;
 }
 
-static const char *queue(bool corked)
+static const char *queue(enum hindrance hindrance)
 {
 	struct muster_loop *loop = sound_loop();
 	struct muster_socket *socket;
@@ -783,11 +837,14 @@ static const char *queue(bool corked)
 
 	memset(&came, 0, sizeof came);
 	sound_pair(ends);
+	in_the_way = 0;
+	if (hindrance == TAKES_NOTHING)
+		fill_kernel(ends[0]);
 	socket = watched_socket(loop, ends[0], &watching);
-	if (socket != NULL && corked)
+	if (socket != NULL && hindrance == CORKED)
 		muster_socket_cork(socket);
 	if (socket != NULL)
-		broken = write_twice(loop, socket, ends[1], corked);
+		broken = write_twice(loop, socket, ends[1], hindrance == CORKED);
 	close(ends[1]);
 	PROMISE(broken != NULL || muster_loop_run(loop) == 0);
 	muster_loop_free(loop);
@@ -796,17 +853,28 @@ static const char *queue(bool corked)
 
 static const char *a_queue(void)
 {
-	return queue(false);
+	return queue(TAKES_LITTLE);
 }
 
 static const char *a_corked_queue(void)
 {
-	return queue(true);
+	return queue(CORKED);
+}
+
+static const char *a_full_queue(void)
+{
+	return queue(TAKES_NOTHING);
 }
 
 START_TEST(a_write_the_kernel_cuts_short_arrives_or_fails_the_connection)
 {
 	tell_with_each_failure(a_queue, _i, 100);
+}
+END_TEST
+
+START_TEST(a_write_the_kernel_takes_nothing_of_is_refused_or_arrives)
+{
+	tell_with_each_failure(a_full_queue, _i, 0);
 }
 END_TEST
 
@@ -839,10 +907,8 @@ static const char *flow(struct muster_loop *loop, struct muster_socket *from, st
 		muster_socket_destroy(to, 0);
 	}
 	/* Whatever fails, it is seen: nobody waits for ever for bytes that were lost. */
-	while (came.finish + came.close == 0) {
-		event_base_loop(muster_loop_base(loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-		arrived += take_all(out);
-	}
+	while (came.finish + came.close == 0)
+		arrived += turn_and_take(loop, out);
 	arrived += take_all(out);
 	PROMISE(came.bad_close > 0 || err < 0 || arrived == sizeof bytes);
 	return NULL;
@@ -1033,6 +1099,7 @@ int main(void)
 	tcase_add_checked_fixture(connections, open_listener, close_listener);
 	add(loops, a_loop_is_made_and_works_or_is_not_made);
 	add(loops, what_was_deferred_is_called_even_if_there_is_no_memory_for_a_timer);
+	add(loops, a_loop_that_is_stopped_returns);
 	add(servers, a_server_goes_on_serving_and_closes);
 	add(servers, a_path_that_was_made_is_removed_and_a_question_answered);
 	tcase_add_test(servers, connections_without_memory_are_told_once_a_second);
@@ -1043,6 +1110,7 @@ int main(void)
 	add(connections, a_question_that_is_taken_back_leaves_nothing);
 	add(sockets, a_table_is_called_exactly_if_it_was_added);
 	add(sockets, a_write_the_kernel_cuts_short_arrives_or_fails_the_connection);
+	add(sockets, a_write_the_kernel_takes_nothing_of_is_refused_or_arrives);
 	add(sockets, a_write_that_is_held_back_is_refused_or_arrives);
 	add(sockets, a_pipe_carries_everything_or_one_of_its_ends_fails);
 	add(sockets, so_does_a_pipe_into_a_queue);

@@ -1,6 +1,6 @@
 /*
- * The linker's --wrap makes each call of send a call of __wrap_send, and __real_send the way to libc. It does so for a call
- * between objects of the program; a shared library, as libevent is, has its own way, so its memory is asked for.
+ * The linker's --wrap makes each call of send a call of __wrap_send, and __real_send the way to libc. It does so for
+ * what is linked into the program; a shared library, as libevent is, has its own way, so its memory is asked for.
  *
  * The real ones are weak: most test programs hold this file and are linked without wrapping.
  */

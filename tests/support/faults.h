@@ -1,9 +1,9 @@
 /*
  * tests/support/faults.h - calls that fail when a test says so, at any place.
  *
- * Only programs named test_faults_*.c are linked in a way that leads their calls through here (see CMakeLists.txt). That
- * holds for all that is linked into them: libcheck's assertions allocate, and plain clients send. So a plan counts calls
- * of the thread that began it alone, and nothing is asserted while one about memory is under way.
+ * Only programs named test_faults_*.c are linked in a way that leads their calls through here (see CMakeLists.txt).
+ * That holds for all that is linked into them: libcheck's assertions allocate, and plain clients send. So a plan counts
+ * calls of the thread that began it alone, and nothing is asserted while one about memory is under way.
  */
 #ifndef TESTS_SUPPORT_FAULTS_H
 #define TESTS_SUPPORT_FAULTS_H

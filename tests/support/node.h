@@ -1,4 +1,4 @@
-/* tests/support/node.h - the real Node beside us: scripts of tests/node, that do what they are told and tell what happens. */
+/* tests/support/node.h - the real Node beside us: scripts that do what they are told and tell what happens. */
 #ifndef TESTS_SUPPORT_NODE_H
 #define TESTS_SUPPORT_NODE_H
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define KEY "127.0.0.1:0:4:undefined:0"
-#define ONLINE "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"muster\":{\"version\":1},\"seq\":0}"
+#define ONLINE "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}"
 #define QUERY(address, port, seq)                                                                                      \
 	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":" address             \
 	",\"port\":" port ",\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":" seq "}"
