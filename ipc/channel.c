@@ -469,6 +469,16 @@ static void got_answer(struct muster__channel *channel, bool received)
 		tell_drained(channel);
 }
 
+static void answer_about_sockets(struct muster__channel *channel, const struct muster__line *line)
+{
+	size_t length;
+	char *text = muster__line_socket_answer(line, &length);
+
+	if (text != NULL)
+		muster__channel_print(channel, text, length);
+	free(text);
+}
+
 static void got_line(struct muster__channel *channel, const char *text, size_t length)
 {
 	struct muster__line line;
@@ -483,6 +493,8 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 		got_answer(channel, line.kind == MUSTER__LINE_ACK);
 	else if (line.kind == MUSTER__LINE_USER || line.kind == MUSTER__LINE_CLUSTER)
 		channel->ops->line(channel, &line, &fd);
+	else if (!line.is_handle)
+		answer_about_sockets(channel, &line);
 	muster__line_clear(&line);
 	muster__fd_close(&fd);
 }

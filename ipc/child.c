@@ -94,13 +94,28 @@ static int plumb_for_exec(const struct muster__plan *plan)
 	return 0;
 }
 
+/* A name without a value is taken away. */
+static void set_variable(char *variable)
+{
+	char *value = strchr(variable, '=');
+
+	if (value == NULL) {
+		unsetenv(variable);
+		return;
+	}
+	*value = '\0';
+	setenv(variable, value + 1, 1);
+}
+
 static void set_environment(const char *const *env)
 {
 	char *copy;
 
 	for (; env != NULL && *env != NULL; env++)
-		if ((copy = strdup(*env)) != NULL)
-			putenv(copy); /* keeps the string */
+		if ((copy = strdup(*env)) != NULL) {
+			set_variable(copy);
+			free(copy);
+		}
 }
 
 /* By which a program knows whose child it is, and which. */
@@ -129,9 +144,9 @@ static int drop(const struct muster__plan *plan)
 	return plan->uid != 0 && setuid(plan->uid) < 0 ? -errno : 0;
 }
 
-static int fail(const char *what, int err)
+static int fail(const struct muster__plan *plan, const char *what, int err)
 {
-	fprintf(stderr, "worker: %s: %s\n", what, strerror(-err));
+	fprintf(stderr, "%s: %s: %s\n", plan->id != 0 ? "worker" : "child", what, strerror(-err));
 	return EXIT_CANNOT_RUN;
 }
 
@@ -140,14 +155,14 @@ static int execute(const struct muster__plan *plan)
 	int err = plumb_for_exec(plan);
 
 	if (err < 0)
-		return fail("descriptors", err);
+		return fail(plan, "descriptors", err);
 	set_role(plan);
 	err = drop(plan);
 	if (err < 0)
-		return fail("user, group or directory", err);
+		return fail(plan, "user, group or directory", err);
 	unblock_signals();
 	execvp(plan->exec[0], (char *const *)plan->exec);
-	return fail(plan->exec[0], -errno);
+	return fail(plan, plan->exec[0], -errno);
 }
 
 static int call(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
@@ -157,7 +172,7 @@ static int call(const struct muster__plan *plan, int (*main)(const struct muster
 	plumb(plan);
 	err = drop(plan);
 	if (err < 0)
-		return fail("user, group or directory", err);
+		return fail(plan, "user, group or directory", err);
 	unblock_signals();
 	return main(plan);
 }

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 struct muster_child {
 	struct muster__object object;
@@ -108,6 +109,13 @@ static void tell_disconnect(struct muster_child *child)
 	muster__endpoint_disconnected(&child->face);
 }
 
+/* As in Node: whoever else has its input hears no more than the end. */
+static void end_input(struct muster_child *child)
+{
+	if (child->standard[0] != NULL)
+		muster_socket_destroy(child->standard[0], 0);
+}
+
 static void child_turn(struct muster__object *object)
 {
 	struct muster_child *child = child_of(object);
@@ -118,6 +126,7 @@ static void child_turn(struct muster__object *object)
 	if (child->exit_due && child->disconnected) {
 		child->exit_due = false;
 		child->dead = true;
+		end_input(child);
 		EMIT(child, on_exit, child, child->code, child->signal);
 	}
 	if (child->dead && child->disconnected) {
@@ -237,6 +246,12 @@ static int watch(struct muster_child *child)
 	return muster__event_add(loop, &child->exited, NULL);
 }
 
+static void end_unwatched(const struct muster_child *child)
+{
+	muster__child_signal(child->pidfd, SIGKILL);
+	waitpid(child->pid, NULL, 0);
+}
+
 static int give_birth(struct muster_child *child, struct muster__plan *plan, bool silent)
 {
 	int pair[2], err = make_pair(pair), n;
@@ -251,7 +266,7 @@ static int give_birth(struct muster_child *child, struct muster__plan *plan, boo
 	if (err == 0)
 		err = muster__child_fork(plan, child_main, &child->pid, &child->pidfd);
 	if (err == 0 && (err = watch(child)) < 0)
-		muster__child_signal(child->pidfd, SIGKILL);
+		end_unwatched(child);
 	muster__fd_close(&pair[1]);
 	for (n = 0; n < 3; n++)
 		if (plan->standard[n] > 0)

@@ -9,8 +9,8 @@ bool muster__environment_take_number(const char *name, int *number);
 void muster__environment_set_number(const char *name, unsigned number);
 
 /*
- * The descriptor of the channel, never one of 0 to 2. -ENOENT: there is none; -ENOTSUP: it speaks something else than JSON;
- * -EINVAL: the number is no descriptor.
+ * The descriptor of the channel, never one of 0 to 2. -ENOENT: there is none; -ENOTSUP: it speaks something else than
+ * JSON; -EINVAL: the number is no descriptor.
  */
 int muster__environment_take_channel(int *fd);
 

@@ -239,3 +239,28 @@ void muster__line_clear(struct muster__line *line)
 	json_decref(line->root);
 	line->root = line->json = NULL;
 }
+
+/*
+ * Node asks how many of the connections that it sent are open here, and to be told when none is; without an answer its server
+ * never closes. Nobody counts them: once sent they are ours alone.
+ */
+char *muster__line_socket_answer(const struct muster__line *line, size_t *length)
+{
+	const char *cmd = internal_command(line->json);
+	json_t *key = json_object_get(line->json, "key"), *answer = NULL;
+	char *text;
+
+	if (cmd == NULL || !json_is_string(key))
+		return NULL;
+	if (strcmp(cmd, "NODE_SOCKET_GET_COUNT") == 0)
+		answer = json_pack("{s:s,s:O,s:i}", "cmd", "NODE_SOCKET_COUNT", "key", key, "count", 0);
+	else if (strcmp(cmd, "NODE_SOCKET_NOTIFY_CLOSE") == 0)
+		answer = json_pack("{s:s,s:O}", "cmd", "NODE_SOCKET_ALL_CLOSED", "key", key);
+	text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
+	json_decref(answer);
+	if (text == NULL)
+		return NULL;
+	*length = strlen(text) + 1;
+	text[*length - 1] = '\n'; /* in the place of its NUL */
+	return text;
+}

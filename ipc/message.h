@@ -50,4 +50,7 @@ struct muster__line {
 int muster__line_decode(struct muster__line *line, const char *text, size_t length);
 void muster__line_clear(struct muster__line *line);
 
+/* A line of the kind UNKNOWN may ask about connections that were sent here: the line to answer it with, new; or NULL. */
+char *muster__line_socket_answer(const struct muster__line *line, size_t *length);
+
 #endif

@@ -470,15 +470,6 @@ int muster_cluster_close(struct muster_cluster *cluster)
 	return 0;
 }
 
-/* One of ours flushes what it has; any other program knows SIGTERM. */
-static void stop_one(struct muster__process *process)
-{
-	if (process->is_muster)
-		muster__send_stop(&process->peer.channel);
-	else
-		muster_worker_kill(&process->peer, SIGTERM);
-}
-
 void muster__cluster_stop(struct muster_cluster *cluster)
 {
 	struct muster__seat *seat;
@@ -487,8 +478,8 @@ void muster__cluster_stop(struct muster_cluster *cluster)
 	muster__listeners_free(cluster);
 	ask_all_to_leave(cluster);
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-		if (seat->process != NULL)
-			stop_one(seat->process);
+		if (seat->process != NULL && seat->process->is_muster)
+			muster__send_stop(&seat->process->peer.channel);
 	emptied(cluster);
 }
 

@@ -96,7 +96,8 @@ static inline int muster_channel_off(struct muster_channel *channel, const struc
 
 /*
  * process.send, subprocess.send. 0: it is queued, and a handle in it is given away. MUSTER_ECHANNEL, -ENOBUFS (the peer does
- * not read), -EINVAL (no message, text with a newline), MUSTER_EHANDLETYPE, -ENOMEM.
+ * not read), -EINVAL (no message, text with a newline), -EBUSY (the socket has output queued), MUSTER_EHANDLETYPE,
+ * -ENOMEM.
  */
 MUSTER_API int muster_channel_send_sized(struct muster_channel *channel, const struct muster_message *message,
 					 size_t size);

@@ -214,6 +214,29 @@ START_TEST(a_full_worker_leaves_connections_to_others)
 }
 END_TEST
 
+START_TEST(a_worker_at_its_descriptor_limit_leaves_connections_to_others)
+{
+	unsigned port, i;
+
+	node_start(&node, "rr");
+	node_run(&node,
+		 "process.execPath = '/bin/sh'; cluster.setupPrimary({execArgv: ['-c', `ulimit -n ${30}; exec "
+		 "${program} \"$0\"`], exec: JSON.stringify(%s)}); cluster.fork()",
+		 ANY_PORT);
+	port = node_await_number(&node, "listening 1 4 127.0.0.1 ");
+	node_run(&node, "process.execPath = program; start(%s)", ANY_PORT);
+	node_await(&node, "listening 2 ");
+	node_run(&node, "cluster.workers[1].send('exhaust')");
+	node_await(&node, "\"exhausted\"");
+	for (i = 0; i < 20; i++)
+		ck_assert_uint_eq(ask(port), 2);
+	node_run(&node, "cluster.workers[1].send('release')");
+	node_await(&node, "\"released\"");
+	ck_assert_uint_eq(ask(port) + ask(port), 1 + 2);
+	finish();
+}
+END_TEST
+
 /* ---- messages and handles */
 
 START_TEST(values_of_all_kinds_survive_the_way_from_node_and_back)
@@ -262,6 +285,26 @@ START_TEST(a_connection_that_node_sends_is_answered)
 	node_await(&node, "exit 1 0");
 	node_run(&node, "passing.close()");
 	node_end(&node);
+}
+END_TEST
+
+START_TEST(a_server_of_nodes_counts_and_closes_though_its_connections_were_sent_away)
+{
+	unsigned port;
+	int client;
+
+	node_start(&node, "rr");
+	node_run(&node, "start({}); pass(1, () => 'you')");
+	port = node_await_number(&node, "passing ");
+	client = client_connect_port(port);
+	client_expect_text(client, "\"you\"\n");
+	client_expect_end(client);
+	close(client);
+	node_run(&node, "passing.getConnections((error, count) => print('connections', error, count))");
+	node_await(&node, "connections  0");
+	node_run(&node, "passing.close(() => print('server closed'))");
+	node_await(&node, "server closed");
+	finish();
 }
 END_TEST
 
@@ -417,6 +460,52 @@ START_TEST(a_worker_whose_primary_is_killed_drains_and_exits_with_0)
 }
 END_TEST
 
+START_TEST(a_worker_whose_channel_is_closed_drains_and_exits_with_0)
+{
+	unsigned port = serving(policies[_i], ANY_PORT, 1);
+	int client = client_connect_port(port);
+
+	ck_assert_uint_eq(greeting(client), 1);
+	node_run(&node, "cluster.workers[1].process.disconnect()");
+	node_await(&node, "disconnect 1 false");
+	client_send_text(client, "hello");
+	client_expect_text(client, "hello");
+	close(client);
+	node_await(&node, "exit 1 0  false");
+	node_end(&node);
+}
+END_TEST
+
+START_TEST(a_primary_that_does_not_speak_json_is_told_by_the_exit_code)
+{
+	node_start(&node, "rr");
+	node_run(&node, "cluster.setupPrimary({serialization: 'advanced'}); start({})");
+	node_await(&node, "exit 1 1  false");
+	node_end(&node);
+}
+END_TEST
+
+START_TEST(many_workers_come_and_go)
+{
+	unsigned port = serving(policies[_i], ANY_PORT, 1), i;
+
+	node_run(&node, "cluster.on('disconnect', (worker) => { if (worker.id <= 20) cluster.fork(); }); "
+			"cluster.on('listening', (worker) => { if (worker.id > 20) print('the last'); });");
+	for (i = 1; i <= 20; i++) {
+		char said[32];
+
+		node_run(&node, "cluster.workers[%u].send('leave')", i);
+		snprintf(said, sizeof said, "listening %u ", i + 1);
+		node_await(&node, said);
+	}
+	node_await(&node, "the last");
+	node_await_times(&node, "exit ", 20);
+	ck_assert_uint_eq(node_said(&node, " 0  true"), 20);
+	(void)port;
+	finish();
+}
+END_TEST
+
 START_TEST(variables_of_another_primary_do_no_harm)
 {
 	char link[64], before[64] = "", after[64] = "";
@@ -484,10 +573,12 @@ static void add_serving(Suite *suite)
 	tcase_add_loop_test(serve, a_path_is_served, 0, 2);
 	tcase_add_loop_test(serve, an_address_in_use_is_an_error_in_our_worker, 0, 2);
 	tcase_add_loop_test(serve, a_worker_that_closes_its_server_gets_no_more, 0, 2);
+	tcase_add_test(serve, a_worker_at_its_descriptor_limit_leaves_connections_to_others);
 	tcase_add_test(serve, a_full_worker_leaves_connections_to_others);
 	tcase_add_test(messages, values_of_all_kinds_survive_the_way_from_node_and_back);
 	tcase_add_test(messages, many_messages_come_in_order);
 	tcase_add_test(messages, a_connection_that_node_sends_is_answered);
+	tcase_add_test(messages, a_server_of_nodes_counts_and_closes_though_its_connections_were_sent_away);
 	tcase_add_loop_test(messages, handles_from_node_keep_their_messages, 0, 5);
 	tcase_add_test(messages, node_answers_on_a_connection_that_our_worker_sends);
 }
@@ -502,6 +593,9 @@ static void add_lives(Suite *suite)
 	tcase_add_loop_test(ends, all_leave_when_the_cluster_disconnects, 0, 2);
 	tcase_add_loop_test(ends, the_others_serve_on_when_one_is_killed, 0, 2);
 	tcase_add_loop_test(ends, a_worker_whose_primary_is_killed_drains_and_exits_with_0, 0, 2);
+	tcase_add_loop_test(ends, a_worker_whose_channel_is_closed_drains_and_exits_with_0, 0, 2);
+	tcase_add_test(ends, a_primary_that_does_not_speak_json_is_told_by_the_exit_code);
+	tcase_add_loop_test(ends, many_workers_come_and_go, 0, 2);
 	tcase_add_test(ends, variables_of_another_primary_do_no_harm);
 	tcase_add_loop_test(storms, ten_thousand_connections_come_through_node_without_a_loss, 0, 2);
 	tcase_add_loop_test(storms, a_worker_that_leaves_under_load_costs_nobody, 0, 2);

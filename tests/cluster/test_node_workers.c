@@ -168,15 +168,17 @@ END_TEST
 START_TEST(two_servers_of_a_node_worker_on_port_0_have_two_ports)
 {
 	struct muster_cluster *cluster = node_cluster("{\"listen\":[{\"port\":0},{\"port\":0}]}", 0);
-	unsigned port;
+	unsigned first, second;
 
 	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
-	run_until_count(test_loop, counts.listening, 1);
-	port = counts.address.port;
 	run_until_count(test_loop, counts.listening, 2);
-	ck_assert_uint_ne(counts.address.port, port);
+	run_in(cluster, 1, "say(servers[0].address().port); say(servers[1].address().port)");
+	run_until_count(test_loop, counts.message, 2);
+	ck_assert_int_eq(sscanf(counts.said, "%u %u", &first, &second), 2);
+	ck_assert_uint_ne(first, second);
+	counts.address.port = first;
 	ck_assert_uint_eq(ask(), 1);
-	counts.address.port = port;
+	counts.address.port = second;
 	ck_assert_uint_eq(ask(), 1);
 	finish(cluster);
 }
@@ -300,7 +302,7 @@ START_TEST(a_node_worker_may_ask_for_what_it_cannot_have)
 		{ "serve({fd:4000})", "error EBADF" },
 		{ "const u = require('node:dgram').createSocket('udp4'); u.on('error', (e) => say(`error ${e.code}`)); u.bind(0)",
 		  "error EINVAL" },
-		{ "serve({path:'/no/such/folder/socket'})", "error E" },
+		{ "serve({path:'/no/such/folder/socket'})", "error ENOENT bind" },
 		{ "serve({port:0,host:'192.0.2.1'})", "error EADDRNOTAVAIL" },
 	};
 	struct muster_cluster *cluster = serving(ANY_PORT, 1);
@@ -408,10 +410,8 @@ START_TEST(node_serves_https_with_one_set_of_ticket_keys)
 {
 	struct ended ended;
 	struct muster_cluster *cluster;
-	char settings[1024], *second;
-	const char *key = folder_path("key"), *cert = strdup(folder_path("cert"));
+	char settings[1024], *second, *key = strdup(folder_path("key")), *cert = strdup(folder_path("cert"));
 
-	key = strdup(folder_path("key"));
 	run(&ended, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
 	    key, "-out", cert);
 	ck_assert_int_eq(ended.status, 0);
@@ -429,8 +429,8 @@ START_TEST(node_serves_https_with_one_set_of_ticket_keys)
 	run_until_said(&counts, "got worker 1");
 	run_in(cluster, 1, "fetch(servers[0].address().port)");
 	run_until_said(&counts, "got worker 2");
-	free((char *)key);
-	free((char *)cert);
+	free(key);
+	free(cert);
 	finish(cluster);
 }
 END_TEST
@@ -1057,14 +1057,16 @@ START_TEST(our_worker_without_a_slot_gets_its_share)
 	struct muster_cluster *cluster =
 		new_cluster(&(struct muster_cluster_options){ .exec = exec, .policy = MUSTER_POLICY_LEAST_CONNECTIONS },
 			    NULL, &counts);
-	unsigned i, served[3] = { 0 };
+	unsigned i;
 
 	fork_one(cluster, NULL);
 	fork_one(cluster, NULL);
 	for (i = 0; i < 20; i++)
-		served[ask()]++;
-	ck_assert_uint_ge(served[1], 8);
-	ck_assert_uint_ge(served[2], 8);
+		ask();
+	/* What either has served is over, as soon as it has seen that. */
+	until(ask() == 1);
+	until(ask() == 2);
+	until(ask() == 1);
 	finish(cluster);
 }
 END_TEST
@@ -1077,11 +1079,11 @@ static void on_crowd(evutil_socket_t fd, short what, void *data)
 	crowd_turn(data);
 }
 
+static unsigned goal;
+
 static bool have_ended(void *data)
 {
-	const struct crowd *crowd = data;
-
-	return crowd_ended(crowd) == crowd->total || crowd_ended(crowd) % 500 == 499;
+	return crowd_ended(data) >= goal;
 }
 
 /* The crowd's events are the loop's. Its patience begins anew with each half a thousand. */
@@ -1092,13 +1094,10 @@ static void storm(struct muster_cluster *cluster, struct crowd *crowd, unsigned 
 	crowd_begin(crowd, counts.address.port, 100, total);
 	event_assign(&readable, muster_loop_base(test_loop), crowd->epoll, EV_READ | EV_PERSIST, on_crowd, crowd);
 	ck_assert_int_eq(muster__event_add(test_loop, &readable, NULL), 0);
-	while (crowd_ended(crowd) < total) {
+	for (goal = 500; goal <= total; goal += 500) {
 		run_until(test_loop, have_ended, crowd);
-		if (in_the_middle != NULL && crowd_ended(crowd) >= total / 3) {
+		if (in_the_middle != NULL && goal == 1000)
 			run_in(cluster, 2, in_the_middle);
-			in_the_middle = NULL;
-		}
-		crowd_turn(crowd);
 	}
 	muster__event_del(test_loop, &readable);
 	crowd_end(crowd);
@@ -1169,7 +1168,10 @@ static void add_serving(Suite *suite)
 	tcase_add_test(asks, a_second_server_of_a_node_worker_on_the_same_port_is_an_error);
 	tcase_add_test(asks, node_workers_may_close_and_listen_again_any_number_of_times);
 	tcase_add_test(asks, a_full_node_worker_leaves_connections_to_others);
-	tcase_add_test(asks, node_serves_https_with_one_set_of_ticket_keys);
+	if (system("openssl version >/dev/null 2>&1") == 0)
+		tcase_add_test(asks, node_serves_https_with_one_set_of_ticket_keys);
+	else
+		puts("openssl is not installed: the test of https is skipped");
 	tcase_add_test(messages, values_of_all_kinds_survive_the_way_to_node_and_back);
 	tcase_add_test(messages, long_messages_survive_the_way_to_node_and_back);
 	tcase_add_test(messages, many_messages_come_in_order);

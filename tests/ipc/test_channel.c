@@ -265,6 +265,17 @@ START_TEST(internal_lines_nobody_knows_are_ignored)
 }
 END_TEST
 
+/* Its server waits for that when it closes. */
+START_TEST(node_is_told_that_connections_it_sent_are_no_longer_its_own)
+{
+	say("{\"cmd\":\"NODE_SOCKET_GET_COUNT\",\"key\":\"4:\\\"\\u0000:0\"}\n");
+	hear("{\"cmd\":\"NODE_SOCKET_COUNT\",\"key\":\"4:\\\"\\u0000:0\",\"count\":0}\n");
+	say("{\"cmd\":\"NODE_SOCKET_NOTIFY_CLOSE\",\"key\":\"4:127.0.0.1:0\"}\n");
+	hear("{\"cmd\":\"NODE_SOCKET_ALL_CLOSED\",\"key\":\"4:127.0.0.1:0\"}\n");
+	ck_assert_uint_eq(end.lines, 0);
+}
+END_TEST
+
 /* ---- Descriptors in. */
 
 START_TEST(a_handle_line_claims_its_descriptor_and_is_acknowledged_once)
@@ -897,6 +908,7 @@ static void add_incoming(Suite *suite)
 	tcase_add_test(lines, any_two_pieces_make_the_same_lines);
 	tcase_add_test(lines, a_line_longer_than_one_read_arrives_whole);
 	tcase_add_test(lines, internal_lines_nobody_knows_are_ignored);
+	tcase_add_test(lines, node_is_told_that_connections_it_sent_are_no_longer_its_own);
 	tcase_add_test(descriptors, a_handle_line_claims_its_descriptor_and_is_acknowledged_once);
 	tcase_add_test(descriptors, a_descriptor_that_is_not_taken_is_closed);
 	tcase_add_test(descriptors, a_handle_line_without_a_descriptor_is_told_so_once);

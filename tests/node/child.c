@@ -1,7 +1,7 @@
 /*
- * tests/node/child.c - our child as a program: any parent with a channel can start it. "hello" says that and does not listen;
- * "mirror" sends back what it is sent, says a message on the socket that comes with it, accepts on a server, and obeys
- * "leave", "exit", "print", "nest" and { "connect": PORT }.
+ * tests/node/child.c - our child as a program: any parent with a channel can start it. "hello" says that and does not
+ * listen; "mirror" sends back what it is sent, says a message on the socket that comes with it, serves on a server, and
+ * obeys "leave", "exit", "print", "nest" and { "connect": PORT }.
  */
 #include <muster/muster.h>
 
@@ -23,12 +23,12 @@ static int say(struct muster_channel *parent, json_t *json)
 
 static void answer_on(struct muster_socket *socket, const json_t *json)
 {
-	char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY), line[256];
 
 	if (socket == NULL || text == NULL)
 		abort();
-	muster_socket_write(socket, text, strlen(text));
-	muster_socket_end_with(socket, " by our child\n", 14);
+	snprintf(line, sizeof line, "%s by our child\n", text);
+	muster_socket_end_with(socket, line, strlen(line));
 	muster_socket_destroy_soon(socket);
 	free(text);
 }
@@ -74,9 +74,10 @@ static void connect_to(struct muster_channel *parent, unsigned port)
 
 static int tell_nested(struct muster_channel *self, void *data)
 {
-	(void)self, (void)data;
-	printf("nested child: %d %s\n", muster_channel_from_env(muster_channel_loop(self)) == NULL ? -1 : 0,
-	       errno == ENOENT ? "none" : "some");
+	bool has_channel = muster_channel_from_env(muster_channel_loop(self)) != NULL;
+
+	(void)data;
+	printf("nested child: %s\n", has_channel ? "some" : errno == ENOENT ? "none" : strerror(errno));
 	return 0;
 }
 

@@ -1,5 +1,5 @@
-// tests/node/child.js - a child in Node, which knows nothing of muster: it sends back what it is sent, says a message on the
-// socket that comes with it, accepts on a server, and runs { run: 'JavaScript' }.
+// tests/node/child.js - a child in Node, which knows nothing of muster: it sends back what it is sent, says a message
+// on the socket that comes with it, accepts on a server, and runs { run: 'JavaScript' }.
 'use strict';
 
 const net = require('node:net');

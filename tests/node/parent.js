@@ -1,5 +1,5 @@
-// tests/node/parent.js PROGRAM FD[ silent][ advanced] ARGUMENT SCRIPT - a parent in Node, which knows nothing of muster: it
-// starts a program with a channel at that descriptor, runs the script, and prints what happens to its child.
+// tests/node/parent.js PROGRAM FD[ silent][ advanced] ARGUMENT SCRIPT - a parent in Node, which does not know muster:
+// it starts a program with a channel at that descriptor, runs the script, and prints what happens to its child.
 'use strict';
 
 const net = require('node:net');

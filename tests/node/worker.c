@@ -1,15 +1,18 @@
 /*
  * tests/node/worker.c - our worker as a program: any primary can start it. Its argument is JSON, as worker.js has it,
  * with "max", the connections that each server takes. It does what it is told by messages:
- * "leave", "kill", "close" (its first server), "exit N", "connect PORT" (and send that socket), { "echo": anything }.
+ * "leave", "kill", "close" (its first server), "exit N", "connect PORT" (and send that socket), { "echo": anything },
+ * "exhaust" (its descriptors) and "release".
  */
 #include <muster/muster.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static json_t *settings;
 static struct muster_server *first;
@@ -112,6 +115,24 @@ static void answer_on(struct muster_socket *socket, const json_t *json)
 	free(text);
 }
 
+/* All descriptors but none: whatever arrives next cannot be received. */
+static int hoard[1024];
+static int hoarded;
+
+static void exhaust(struct muster_worker *self)
+{
+	while (hoarded < 1024 && (hoard[hoarded] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		hoarded++;
+	say(self, json_string("exhausted"));
+}
+
+static void release(struct muster_worker *self)
+{
+	while (hoarded > 0)
+		close(hoard[--hoarded]);
+	say(self, json_string("released"));
+}
+
 static void obey(struct muster_worker *self, const char *order)
 {
 	unsigned number;
@@ -122,6 +143,10 @@ static void obey(struct muster_worker *self, const char *order)
 		muster_worker_kill(self, 0);
 	else if (strcmp(order, "close") == 0)
 		muster_server_close(first);
+	else if (strcmp(order, "exhaust") == 0)
+		exhaust(self);
+	else if (strcmp(order, "release") == 0)
+		release(self);
 	else if (sscanf(order, "exit %u", &number) == 1)
 		_Exit((int)number);
 	else if (sscanf(order, "connect %u", &number) == 1)

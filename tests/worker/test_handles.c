@@ -2,6 +2,7 @@
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/folder.h"
 #include "tests/support/lines.h"
 #include "tests/support/loop.h"
 #include "tests/support/net.h"
@@ -259,7 +260,7 @@ END_TEST
 
 START_TEST(a_server_at_a_path_can_be_sent_as_well)
 {
-	struct muster_listen_options at = { .path = "@muster-test-handles" };
+	struct muster_listen_options at = { .path = folder_path("socket") };
 	struct muster_cluster *cluster = start(obedient, NULL, 1);
 	struct muster_server *server = listening_server_at(test_loop, &at, &here);
 	int client;
@@ -480,7 +481,8 @@ static void note_connections(struct muster_server *server, int err, unsigned cou
 	answers++;
 }
 
-static void note_rows(struct muster_cluster *cluster, int err, const struct muster_count *rows, size_t count, void *data)
+static void note_rows(struct muster_cluster *cluster, int err, const struct muster_count *rows, size_t count,
+		      void *data)
 {
 	(void)cluster, (void)rows, (void)data;
 	ck_assert_int_eq(err, 0);

@@ -265,6 +265,27 @@ START_TEST(a_shared_listener_is_accepted_on_here)
 }
 END_TEST
 
+/* Node's primary binds without listening, and so learns too late that an address is in use. */
+START_TEST(a_shared_socket_that_is_bound_elsewhere_is_an_address_in_use)
+{
+	int listener = client_listen(1);
+	unsigned port = client_free_port();
+	char want[256];
+
+	service.listen.port = port;
+	start();
+	hear(ONLINE);
+	snprintf(want, sizeof want, QUERY("\"127.0.0.1\"", "%u", "1"), port);
+	hear(want);
+	say_with(SHARED_REPLY, listener);
+	hear(ACK);
+	hear(CLOSE("2"));
+	hear("\"error EADDRINUSE bind\"");
+	expect_the_end();
+	close(listener);
+}
+END_TEST
+
 static void leave_no_descriptor(struct muster_worker *self, struct muster_server *server)
 {
 	struct rlimit few;
@@ -525,6 +546,7 @@ int main(void)
 	tcase_add_test(handed, a_connection_that_was_lost_is_refused_so_that_it_is_offered_again);
 	tcase_add_test(handed, a_full_server_refuses_and_says_nothing_of_ours_to_a_primary_of_Nodes);
 	tcase_add_test(handed, a_shared_listener_is_accepted_on_here);
+	tcase_add_test(handed, a_shared_socket_that_is_bound_elsewhere_is_an_address_in_use);
 	tcase_add_test(handed, a_shared_listener_that_was_lost_is_an_error_and_is_given_up);
 
 	tcase_add_checked_fixture(ends, set_up, NULL);
