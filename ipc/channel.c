@@ -479,6 +479,12 @@ static void answer_about_sockets(struct muster__channel *channel, const struct m
 	free(text);
 }
 
+/* A user's message without its handle is not told: its sender has our NACK, and may send it again. */
+static bool is_lost(const struct muster__line *line, int fd)
+{
+	return line->is_handle && fd < 0;
+}
+
 static void got_line(struct muster__channel *channel, const char *text, size_t length)
 {
 	struct muster__line line;
@@ -491,7 +497,7 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 		complain(channel, "a line that is no JSON");
 	else if (!line.is_handle && (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK))
 		got_answer(channel, line.kind == MUSTER__LINE_ACK);
-	else if (line.kind == MUSTER__LINE_USER || line.kind == MUSTER__LINE_CLUSTER)
+	else if (line.kind == MUSTER__LINE_CLUSTER || (line.kind == MUSTER__LINE_USER && !is_lost(&line, fd)))
 		channel->ops->line(channel, &line, &fd);
 	else if (!line.is_handle)
 		answer_about_sockets(channel, &line);

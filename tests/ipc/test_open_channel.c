@@ -527,7 +527,13 @@ static void take_the_place(int err, void *data)
 	*(int *)data = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-START_TEST(at_its_descriptor_limit_a_message_comes_without_its_handle_and_the_sender_is_warned)
+static bool is_warned(void *data)
+{
+	(void)data;
+	return lines_with("did not receive a handle") > 0;
+}
+
+START_TEST(at_its_descriptor_limit_a_message_with_a_handle_is_not_heard_and_the_sender_is_warned)
 {
 	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_FD };
 	int ends[2], place = -1;
@@ -540,11 +546,11 @@ START_TEST(at_its_descriptor_limit_a_message_comes_without_its_handle_and_the_se
 	message.data = &place;
 	ck_assert_int_eq(muster_channel_send(left, &message), 0);
 	descriptors_exhaust(0);
-	run_until_count(test_loop, of_right.message, 1);
+	run_until(test_loop, is_warned, NULL);
 	close(place);
 	descriptors_release();
 	run_until_idle(test_loop);
-	ck_assert_int_eq(of_right.handle_type, MUSTER_HANDLE_NONE);
+	ck_assert_uint_eq(of_right.message, 0);
 	ck_assert_uint_eq(lines_with("did not receive a handle"), 1);
 	client_expect_end(ends[1]);
 	close(ends[1]);
@@ -1019,7 +1025,7 @@ int main(void)
 	tcase_add_loop_test(handles, a_socket_that_cannot_be_sent_is_still_the_callers, 0, 3);
 	tcase_add_test(handles, what_has_no_descriptor_is_EHANDLETYPE);
 	tcase_add_test(handles, a_server_is_shared_and_either_side_accepts);
-	tcase_add_test(handles, at_its_descriptor_limit_a_message_comes_without_its_handle_and_the_sender_is_warned);
+	tcase_add_test(handles, at_its_descriptor_limit_a_message_with_a_handle_is_not_heard_and_the_sender_is_warned);
 	tcase_add_test(sent, on_sent_comes_once_and_not_from_inside_the_call);
 	tcase_add_test(sent, a_message_that_is_refused_has_no_on_sent);
 	tcase_add_test(sent, on_sent_tells_why_it_never_will_be);
