@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 
 #include "ipc/fdpass.h"
+#include "ipc/hook.h"
 #include "src/fd.h"
 
 #include <assert.h>
@@ -450,10 +451,12 @@ static void answer(struct muster__channel *channel, bool received)
 {
 	static const char ack[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n", nack[] = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 
-	if (received)
+	if (received) {
 		muster__channel_print(channel, ack, sizeof ack - 1);
-	else
-		muster__channel_print(channel, nack, sizeof nack - 1);
+		return;
+	}
+	MUSTER__HOOK("handle-lost");
+	muster__channel_print(channel, nack, sizeof nack - 1);
 }
 
 static void got_answer(struct muster__channel *channel, bool received)
