@@ -20,13 +20,12 @@ enum {
 	ADDRESSES = 0xfff0,
 };
 
-const char client_pattern[2 * CLIENT_MESSAGE + 1] =
-	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-"
-	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-";
+const char client_pattern[2 * CLIENT_MESSAGE + 1] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-"
+						    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-";
 
 static struct sockaddr_in address_of(uint32_t host, uint16_t port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
 
 	address.sin_addr.s_addr = htonl(host);
 	return address;
@@ -91,7 +90,7 @@ int client_open(uint16_t port)
 
 static int wait_for(int fd, short events, int timeout_ms)
 {
-	struct pollfd item = {.fd = fd, .events = events};
+	struct pollfd item = { .fd = fd, .events = events };
 	int ready = poll(&item, 1, timeout_ms);
 
 	if (ready < 0)
@@ -133,7 +132,7 @@ int client_receive(int fd, int timeout_ms)
 
 void client_close(int fd, bool reset)
 {
-	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
 
 	if (reset)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));

@@ -20,7 +20,7 @@ static inline double clock_seconds_since(uint64_t start)
 
 static inline void clock_sleep_ms(int ms)
 {
-	struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
 	nanosleep(&pause, NULL);
 }

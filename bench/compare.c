@@ -27,8 +27,8 @@ static bool is_listed(const char *list, const char *name)
 	return false;
 }
 
-static bool takes_part(const struct comparison *comparison, const struct options *options,
-		       const struct launch *launch, const struct subject *subject)
+static bool takes_part(const struct comparison *comparison, const struct options *options, const struct launch *launch,
+		       const struct subject *subject)
 {
 	char program[PATH_MAX + 32];
 
@@ -85,7 +85,7 @@ static void run_trial(const struct comparison *comparison, const struct trial *t
 static int run_rounds(const struct comparison *comparison, const struct options *options, const struct launch *launch,
 		      struct sheet *sheet)
 {
-	struct trial trial = {.options = options, .launch = launch};
+	struct trial trial = { .options = options, .launch = launch };
 
 	for (trial.round = 0; trial.round < options->rounds; trial.round++)
 		for (int i = 0; i < subject_count; i++) {

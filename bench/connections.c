@@ -41,7 +41,7 @@ struct run {
 
 static int watch(struct run *run, struct slot *slot, int operation, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.ptr = slot};
+	struct epoll_event event = { .events = events, .data.ptr = slot };
 
 	return epoll_ctl(run->epoll, operation, slot->fd, &event) == 0 ? 0 : -errno;
 }
@@ -187,7 +187,7 @@ static void run_clear(struct run *run)
 
 int connections_run(const struct connections_plan *plan, struct connections_result *result)
 {
-	struct run run = {.plan = plan, .result = result, .epoll = -1};
+	struct run run = { .plan = plan, .result = result, .epoll = -1 };
 	int error;
 
 	memset(result, 0, sizeof(*result));

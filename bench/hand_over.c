@@ -23,16 +23,30 @@ enum {
 enum value { CPU, RATE, P50, P99, SYSCALLS, VALUES };
 
 static const struct metric metrics[] = {
-	{"CPU per connection, handed over", "us", CPU, POLICY_HAND_OVER, NULL, {GOAL_RATIO_MAX, 1.10, 1.20}},
-	{"CPU per connection, shared accept", "us", CPU, POLICY_SHARED, NULL, {GOAL_RATIO_MAX, 1.10, 1.30}},
-	{"Connections per second, handed over", "1/s", RATE, POLICY_HAND_OVER, NULL, {GOAL_NONE, 0, 0}},
-	{"Connections per second, shared accept", "1/s", RATE, POLICY_SHARED, NULL, {GOAL_NONE, 0, 0}},
-	{"Latency with 1 in flight, median, handed over, against accept in the worker", "us", P50, POLICY_HAND_OVER,
-	 "raw-shared", {GOAL_RATIO_MAX, 1.60, 0}},
-	{"Latency with 1 in flight, median, shared accept", "us", P50, POLICY_SHARED, "raw-shared", {GOAL_NONE, 0, 0}},
-	{"Latency with 1 in flight, 99th percentile", "us", P99, POLICY_ANY, "raw-shared", {GOAL_NONE, 0, 0}},
-	{"System calls per connection, handed over", "calls", SYSCALLS, POLICY_HAND_OVER, NULL, {GOAL_VALUE_MAX, 12.5, 0}},
-	{"System calls per connection, shared accept", "calls", SYSCALLS, POLICY_SHARED, NULL, {GOAL_NONE, 0, 0}},
+	{ "CPU per connection, handed over", "us", CPU, POLICY_HAND_OVER, NULL, { GOAL_RATIO_MAX, 1.10, 1.20 } },
+	{ "CPU per connection, shared accept", "us", CPU, POLICY_SHARED, NULL, { GOAL_RATIO_MAX, 1.10, 1.30 } },
+	{ "Connections per second, handed over", "1/s", RATE, POLICY_HAND_OVER, NULL, { GOAL_NONE, 0, 0 } },
+	{ "Connections per second, shared accept", "1/s", RATE, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
+	{ "Latency with 1 in flight, median, handed over, against accept in the worker",
+	  "us",
+	  P50,
+	  POLICY_HAND_OVER,
+	  "raw-shared",
+	  { GOAL_RATIO_MAX, 1.60, 0 } },
+	{ "Latency with 1 in flight, median, shared accept",
+	  "us",
+	  P50,
+	  POLICY_SHARED,
+	  "raw-shared",
+	  { GOAL_NONE, 0, 0 } },
+	{ "Latency with 1 in flight, 99th percentile", "us", P99, POLICY_ANY, "raw-shared", { GOAL_NONE, 0, 0 } },
+	{ "System calls per connection, handed over",
+	  "calls",
+	  SYSCALLS,
+	  POLICY_HAND_OVER,
+	  NULL,
+	  { GOAL_VALUE_MAX, 12.5, 0 } },
+	{ "System calls per connection, shared accept", "calls", SYSCALLS, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
 };
 
 static void conditions(const struct options *options)
@@ -60,8 +74,8 @@ static int load(const struct trial *trial, long count, int in_flight, struct con
 	int error = connections_run(&plan, result);
 
 	if (result->failed > 0)
-		note_fault("%s: round %d: %ld of %ld connections failed", trial->server->subject->name, trial->round + 1,
-			   result->failed, count);
+		note_fault("%s: round %d: %ld of %ld connections failed", trial->server->subject->name,
+			   trial->round + 1, result->failed, count);
 	return error;
 }
 

@@ -20,12 +20,20 @@ enum {
 enum value { REST, EACH, SPREAD, VALUES };
 
 static const struct metric metrics[] = {
-	{"The tree at rest: PSS (goal for 2 workers)", "MB", REST, POLICY_ANY, NULL, {GOAL_VALUE_MAX, 3.0, 0}},
-	{"An idle connection: PSS of the tree", "bytes", EACH, POLICY_ANY, NULL, {GOAL_VALUE_MAX, 400, 0}},
-	{"Spread of open connections over the workers, most by fewest, handed over", "", SPREAD, POLICY_HAND_OVER, NULL,
-	 {GOAL_VALUE_MAX, 1.00, 0}},
-	{"Spread of open connections over the workers, most by fewest, shared accept", "", SPREAD, POLICY_SHARED, NULL,
-	 {GOAL_VALUE_MAX, 1.20, 0}},
+	{ "The tree at rest: PSS (goal for 2 workers)", "MB", REST, POLICY_ANY, NULL, { GOAL_VALUE_MAX, 3.0, 0 } },
+	{ "An idle connection: PSS of the tree", "bytes", EACH, POLICY_ANY, NULL, { GOAL_VALUE_MAX, 400, 0 } },
+	{ "Spread of open connections over the workers, most by fewest, handed over",
+	  "",
+	  SPREAD,
+	  POLICY_HAND_OVER,
+	  NULL,
+	  { GOAL_VALUE_MAX, 1.00, 0 } },
+	{ "Spread of open connections over the workers, most by fewest, shared accept",
+	  "",
+	  SPREAD,
+	  POLICY_SHARED,
+	  NULL,
+	  { GOAL_VALUE_MAX, 1.20, 0 } },
 };
 
 static void conditions(const struct options *options)

@@ -48,21 +48,21 @@ enum option_key {
 };
 
 static const struct option words[] = {
-	{"rounds", required_argument, NULL, KEY_ROUNDS},
-	{"workers", required_argument, NULL, KEY_WORKERS},
-	{"connections", required_argument, NULL, KEY_CONNECTIONS},
-	{"in-flight", required_argument, NULL, KEY_IN_FLIGHT},
-	{"reset", no_argument, NULL, KEY_RESET},
-	{"no-syscalls", no_argument, NULL, KEY_NO_SYSCALLS},
-	{"messages", required_argument, NULL, KEY_MESSAGES},
-	{"megabytes", required_argument, NULL, KEY_MEGABYTES},
-	{"active", required_argument, NULL, KEY_ACTIVE},
-	{"idle", required_argument, NULL, KEY_IDLE},
-	{"only", required_argument, NULL, KEY_ONLY},
-	{"musterd", required_argument, NULL, KEY_MUSTERD},
-	{"timeout", required_argument, NULL, KEY_TIMEOUT},
-	{"help", no_argument, NULL, KEY_HELP},
-	{NULL, 0, NULL, 0},
+	{ "rounds", required_argument, NULL, KEY_ROUNDS },
+	{ "workers", required_argument, NULL, KEY_WORKERS },
+	{ "connections", required_argument, NULL, KEY_CONNECTIONS },
+	{ "in-flight", required_argument, NULL, KEY_IN_FLIGHT },
+	{ "reset", no_argument, NULL, KEY_RESET },
+	{ "no-syscalls", no_argument, NULL, KEY_NO_SYSCALLS },
+	{ "messages", required_argument, NULL, KEY_MESSAGES },
+	{ "megabytes", required_argument, NULL, KEY_MEGABYTES },
+	{ "active", required_argument, NULL, KEY_ACTIVE },
+	{ "idle", required_argument, NULL, KEY_IDLE },
+	{ "only", required_argument, NULL, KEY_ONLY },
+	{ "musterd", required_argument, NULL, KEY_MUSTERD },
+	{ "timeout", required_argument, NULL, KEY_TIMEOUT },
+	{ "help", no_argument, NULL, KEY_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 /* -EINVAL unless the text is a whole number from 1 to `max`. */
@@ -91,38 +91,20 @@ static int parse_int(const char *text, int max, int *number)
 static int parse_word(struct options *options, int key)
 {
 	switch (key) {
-	case KEY_ROUNDS:
-		return parse_int(optarg, 1000, &options->rounds);
-	case KEY_WORKERS:
-		return parse_int(optarg, WORKERS_MAX, &options->workers);
-	case KEY_CONNECTIONS:
-		return parse_long(optarg, CONNECTIONS_MAX, &options->connections);
-	case KEY_IN_FLIGHT:
-		return parse_int(optarg, IN_FLIGHT_MAX, &options->in_flight);
-	case KEY_MESSAGES:
-		return parse_long(optarg, LONG_MAX / 64, &options->messages);
-	case KEY_MEGABYTES:
-		return parse_long(optarg, LONG_MAX >> 20, &options->megabytes);
-	case KEY_ACTIVE:
-		return parse_int(optarg, LASTING_MAX, &options->active);
-	case KEY_IDLE:
-		return parse_int(optarg, LASTING_MAX, &options->idle);
-	case KEY_TIMEOUT:
-		return parse_int(optarg, 86400, &options->seconds);
-	case KEY_RESET:
-		options->reset = true;
-		return 0;
-	case KEY_NO_SYSCALLS:
-		options->syscalls = false;
-		return 0;
-	case KEY_ONLY:
-		options->only = optarg;
-		return 0;
-	case KEY_MUSTERD:
-		options->musterd = optarg;
-		return 0;
-	default: /* getopt has said which word it was */
-		return -EINVAL;
+	case KEY_ROUNDS: return parse_int(optarg, 1000, &options->rounds);
+	case KEY_WORKERS: return parse_int(optarg, WORKERS_MAX, &options->workers);
+	case KEY_CONNECTIONS: return parse_long(optarg, CONNECTIONS_MAX, &options->connections);
+	case KEY_IN_FLIGHT: return parse_int(optarg, IN_FLIGHT_MAX, &options->in_flight);
+	case KEY_MESSAGES: return parse_long(optarg, LONG_MAX / 64, &options->messages);
+	case KEY_MEGABYTES: return parse_long(optarg, LONG_MAX >> 20, &options->megabytes);
+	case KEY_ACTIVE: return parse_int(optarg, LASTING_MAX, &options->active);
+	case KEY_IDLE: return parse_int(optarg, LASTING_MAX, &options->idle);
+	case KEY_TIMEOUT: return parse_int(optarg, 86400, &options->seconds);
+	case KEY_RESET: options->reset = true; return 0;
+	case KEY_NO_SYSCALLS: options->syscalls = false; return 0;
+	case KEY_ONLY: options->only = optarg; return 0;
+	case KEY_MUSTERD: options->musterd = optarg; return 0;
+	default: /* getopt has said which word it was */ return -EINVAL;
 	}
 }
 

@@ -24,8 +24,8 @@ void report_heading(void)
 	if (localtime_r(&now, &local) != NULL)
 		strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &local);
 	uname(&system);
-	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its rounds,\n", day,
-	       system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
+	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its rounds,\n",
+	       day, system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
 	printf("with the lowest and the highest. Ratios are taken within each round.\n\n");
 }
 
@@ -74,7 +74,8 @@ static bool is_reached(enum goal_kind kind, double number, double bound)
 	return kind == GOAL_RATIO_MIN ? hundredths >= round(bound * 100) : hundredths <= round(bound * 100);
 }
 
-static void print_goal(const struct metric *metric, int workers, const struct summary *value, const struct summary *ratio)
+static void print_goal(const struct metric *metric, int workers, const struct summary *value,
+		       const struct summary *ratio)
 {
 	const struct goal *goal = &metric->goal;
 	const struct summary *judged = goal->kind == GOAL_VALUE_MAX ? value : ratio;
@@ -106,7 +107,8 @@ static int find_limit(const struct metric *metric, const struct sheet *sheet)
 	return -1;
 }
 
-static void print_row(const struct metric *metric, const struct options *options, const struct sheet *sheet, int subject)
+static void print_row(const struct metric *metric, const struct options *options, const struct sheet *sheet,
+		      int subject)
 {
 	struct summary value = sheet_summary(sheet, subject, metric->value);
 	struct summary ratio = stats_summary(NULL, 0);
@@ -130,7 +132,8 @@ static void print_metric(const struct metric *metric, const struct options *opti
 	int limit = find_limit(metric, sheet);
 
 	printf("**%s**\n\n", metric->title);
-	printf("| server | %s | range | x %s | range | goal |\n", metric->unit, limit >= 0 ? subjects[limit].name : "limit");
+	printf("| server | %s | range | x %s | range | goal |\n", metric->unit,
+	       limit >= 0 ? subjects[limit].name : "limit");
 	printf("|---|---|---|---|---|---|\n");
 	for (int i = 0; i < subject_count; i++)
 		if (subjects[i].policy & metric->policy)

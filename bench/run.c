@@ -12,7 +12,7 @@
 enum { STATUS_FAULT = 1, STATUS_USAGE = 2, STATUS_STOPPED = 130, DESCRIPTORS_SPARE = 200 };
 
 /* Another comparison is another row. */
-static const struct comparison *const comparisons[] = {&compare_hand_over, &compare_echo, &compare_idle};
+static const struct comparison *const comparisons[] = { &compare_hand_over, &compare_echo, &compare_idle };
 enum { COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
 
 static bool is_asked(const struct options *options, const struct comparison *comparison)

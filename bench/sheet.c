@@ -14,7 +14,7 @@ int sheet_init(struct sheet *sheet, int subjects, int values, int rounds)
 {
 	size_t count = (size_t)subjects * values * rounds;
 
-	*sheet = (struct sheet){.subjects = subjects, .values = values, .rounds = rounds};
+	*sheet = (struct sheet){ .subjects = subjects, .values = values, .rounds = rounds };
 	sheet->cells = calloc(count, sizeof(*sheet->cells));
 	if (sheet->cells == NULL)
 		return -ENOMEM;

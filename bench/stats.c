@@ -35,7 +35,7 @@ static double middle(const double *sorted, size_t count)
 
 struct summary stats_summary(const double *values, size_t count)
 {
-	struct summary summary = {.count = 0, .median = NAN, .min = NAN, .max = NAN};
+	struct summary summary = { .count = 0, .median = NAN, .min = NAN, .max = NAN };
 	double *sorted = calloc(count + 1, sizeof(*sorted));
 	size_t kept;
 

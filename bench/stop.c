@@ -18,7 +18,7 @@ static void on_signal(int number)
 static void dispose(int number, void (*handler)(int))
 {
 	/* No SA_RESTART: a wait that is under way must return, so that its loop sees the flag. */
-	struct sigaction action = {.sa_handler = handler};
+	struct sigaction action = { .sa_handler = handler };
 
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, NULL);

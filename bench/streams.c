@@ -34,7 +34,7 @@ struct stream {
 
 static int watch(struct streams *streams, struct stream *stream, int operation, bool blocked)
 {
-	struct epoll_event event = {.events = EPOLLIN | (blocked ? EPOLLOUT : 0u), .data.ptr = stream};
+	struct epoll_event event = { .events = EPOLLIN | (blocked ? EPOLLOUT : 0u), .data.ptr = stream };
 
 	stream->blocked = blocked;
 	return epoll_ctl(streams->epoll, operation, stream->fd, &event) == 0 ? 0 : -errno;

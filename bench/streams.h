@@ -12,7 +12,7 @@ struct streams {
 	char *buffer;
 	int count;
 	int epoll;
-	uint64_t sent;     /* by all, since the run began */
+	uint64_t sent; /* by all, since the run began */
 	uint64_t received;
 };
 

@@ -78,14 +78,16 @@ static void write_config(const char *path, const struct subject *subject, const 
 	fprintf(file, "{\n\t\"workers\": %d,\n", launch->workers);
 	fprintf(file, "\t\"control\": {\"path\": \"%s/control.sock\"},\n", launch->scratch);
 	fputs("\t\"log\": {\"level\": \"warn\"},\n", file);
-	fprintf(file, "\t\"listeners\": [{\"name\": \"bench\", \"host\": \"127.0.0.1\", \"port\": %u,\n", (unsigned)port);
+	fprintf(file, "\t\"listeners\": [{\"name\": \"bench\", \"host\": \"127.0.0.1\", \"port\": %u,\n",
+		(unsigned)port);
 	fprintf(file, "\t\t\"policy\": \"%s\", \"application\": \"echo\"}],\n", policy);
 	fputs("\t\"applications\": {\"echo\": {\"builtin\": \"echo\"}}\n}\n", file);
 	if (fclose(file) != 0)
 		perror(path);
 }
 
-static void muster_command(const struct subject *subject, const struct launch *launch, uint16_t port, struct command *out)
+static void muster_command(const struct subject *subject, const struct launch *launch, uint16_t port,
+			   struct command *out)
 {
 	char path[96];
 
@@ -98,11 +100,11 @@ static void muster_command(const struct subject *subject, const struct launch *l
 
 /* The raw servers come first: the ratios of a table are against the first raw one in it. */
 const struct subject subjects[] = {
-	{"raw", POLICY_HAND_OVER, true, false, true, own_command},
-	{"raw-shared", POLICY_SHARED, true, false, false, own_command},
-	{"libevent", POLICY_SHARED, false, false, true, own_command},
-	{"musterd", POLICY_HAND_OVER, false, true, true, muster_command},
-	{"musterd-shared", POLICY_SHARED, false, true, false, muster_command},
+	{ "raw", POLICY_HAND_OVER, true, false, true, own_command },
+	{ "raw-shared", POLICY_SHARED, true, false, false, own_command },
+	{ "libevent", POLICY_SHARED, false, false, true, own_command },
+	{ "musterd", POLICY_HAND_OVER, false, true, true, muster_command },
+	{ "musterd-shared", POLICY_SHARED, false, true, false, muster_command },
 };
 const int subject_count = (int)(sizeof(subjects) / sizeof(subjects[0]));
 
@@ -146,7 +148,7 @@ int launch_init(struct launch *launch, const char *musterd, int workers)
 
 void launch_clear(struct launch *launch)
 {
-	static const char *const names[] = {"musterd.json", "control.sock"};
+	static const char *const names[] = { "musterd.json", "control.sock" };
 	char path[96];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -184,7 +186,7 @@ static void child_run(struct command *command, pid_t driver)
 
 static bool has_ended(pid_t pid)
 {
-	siginfo_t info = {.si_pid = 0};
+	siginfo_t info = { .si_pid = 0 };
 
 	/* WNOWAIT: the pid stays ours, so a signal sent to it later cannot reach a stranger. */
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;

@@ -51,7 +51,8 @@ int main(int argc, char **argv)
 	}
 	loop = muster_loop_new();
 	socket = muster_connect(loop,
-		&(struct muster_connect_options){ .host = argv[1], .port = (unsigned)atoi(argv[2]) }, &on, argv[3]);
+				&(struct muster_connect_options){ .host = argv[1], .port = (unsigned)atoi(argv[2]) },
+				&on, argv[3]);
 	if (socket != NULL)
 		err = muster_loop_run(loop);
 	else

@@ -36,8 +36,10 @@ int main(int argc, char **argv)
 	unsigned workers = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 4;
 	unsigned port = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 8080;
 	struct muster_loop *loop = muster_loop_new();
-	struct muster_cluster *cluster = loop == NULL ? NULL : muster_cluster_new(loop,
-	    &(struct muster_cluster_options){ .worker = worker, .data = &port, .respawn = true });
+	struct muster_cluster *cluster =
+		loop == NULL ? NULL :
+			       muster_cluster_new(loop, &(struct muster_cluster_options){
+								.worker = worker, .data = &port, .respawn = true });
 	int err = cluster ? muster_cluster_on(cluster, &on, NULL) : -ENOMEM;
 
 	if (err == 0)

@@ -635,7 +635,8 @@ static void close_all(struct muster__channel *channel)
 
 static void run_task(struct muster__task *task)
 {
-	struct muster__channel *channel = (struct muster__channel *)((char *)task - offsetof(struct muster__channel, task));
+	struct muster__channel *channel =
+		(struct muster__channel *)((char *)task - offsetof(struct muster__channel, task));
 
 	if (channel->state < MUSTER__CHANNEL_ENDED)
 		muster__channel_flush(channel);

@@ -222,7 +222,8 @@ static int make_standard(struct muster_child *child, int n, int *theirs)
 		fcntl(pair[1], F_SETFL, fcntl(pair[1], F_GETFL) & ~O_NONBLOCK);
 		child->standard[n] = muster_socket_open(child->object.loop, pair[0], &options);
 		pair[0] = -1;
-		err = child->standard[n] != NULL ? muster_socket_on(child->standard[n], &standard_handlers, child) : -ENOMEM;
+		err = child->standard[n] != NULL ? muster_socket_on(child->standard[n], &standard_handlers, child) :
+						   -ENOMEM;
 	}
 	muster__fd_close(&pair[0]);
 	*theirs = pair[1];

@@ -41,12 +41,12 @@ static int heard(struct muster_channel *channel, int err)
 int muster_channel_on_sized(struct muster_channel *channel, const struct muster_channel_handlers *handlers, size_t size,
 			    void *data)
 {
-	return heard(channel, muster__listeners_on(channel->object->loop, &channel->on, handlers, size, sizeof *handlers,
-						   data));
+	return heard(channel,
+		     muster__listeners_on(channel->object->loop, &channel->on, handlers, size, sizeof *handlers, data));
 }
 
-int muster_channel_off_sized(struct muster_channel *channel, const struct muster_channel_handlers *handlers, size_t size,
-			     void *data)
+int muster_channel_off_sized(struct muster_channel *channel, const struct muster_channel_handlers *handlers,
+			     size_t size, void *data)
 {
 	return heard(channel, muster__listeners_off(channel->object->loop, &channel->on, handlers, size,
 						    sizeof *handlers, data));

@@ -15,7 +15,8 @@ struct muster_channel {
 	void (*heard_changed)(struct muster_channel *channel); /* tables came or went; or NULL */
 };
 
-void muster__endpoint_init(struct muster_channel *endpoint, struct muster__object *object, struct muster__channel *wire);
+void muster__endpoint_init(struct muster_channel *endpoint, struct muster__object *object,
+			   struct muster__channel *wire);
 
 /* Does anybody wait for messages, or for its end? */
 bool muster__endpoint_is_heard(const struct muster_channel *endpoint);

@@ -54,8 +54,9 @@ ssize_t muster__fdpass_receive(int channel, void *bytes, size_t size, struct mus
 {
 	struct iovec piece = { .iov_base = bytes, .iov_len = size };
 	union control control;
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
-				  .msg_controllen = sizeof control };
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+	};
 	struct cmsghdr *header;
 	ssize_t received;
 

@@ -33,7 +33,7 @@ enum muster__act {
 
 struct muster__line {
 	enum muster__line_kind kind;
-	bool is_handle;      /* it came in a NODE_HANDLE: a descriptor belongs to it, and an ACK or NACK is due */
+	bool is_handle; /* it came in a NODE_HANDLE: a descriptor belongs to it, and an ACK or NACK is due */
 	enum muster_handle_type handle_type; /* what the sender calls it */
 	enum muster__act act;
 	bool has_ack, has_accepted, accepted;

@@ -37,10 +37,10 @@ struct muster__plan {
 	void *data;
 	const struct muster__app *app;
 	int (*child)(struct muster_channel *self, void *data); /* of a child that is no worker */
-	const char *const *exec; /* a program and its arguments, NULL-terminated; or NULL */
+	const char *const *exec;                    /* a program and its arguments, NULL-terminated; or NULL */
 	const char *const *common_env, *const *env; /* "NAME=value", NULL-terminated; or NULL: the second wins */
-	const char *cwd; /* or NULL */
-	uid_t uid;       /* 0: as the parent */
+	const char *cwd;                            /* or NULL */
+	uid_t uid;                                  /* 0: as the parent */
 	gid_t gid;
 	unsigned orphan_timeout_ms;
 	bool own_group;

@@ -64,10 +64,8 @@ static int descriptor_of(const struct muster_message *message)
 		if (message->keep_open || muster_socket_fd(message->handle.socket) < 0)
 			return duplicate(muster_socket_fd(message->handle.socket));
 		return muster_socket_take_fd(message->handle.socket);
-	case MUSTER_HANDLE_SERVER:
-		return duplicate(muster_server_fd(message->handle.server));
-	default:
-		return message->handle.fd >= 0 ? message->handle.fd : -EINVAL;
+	case MUSTER_HANDLE_SERVER: return duplicate(muster_server_fd(message->handle.server));
+	default: return message->handle.fd >= 0 ? message->handle.fd : -EINVAL;
 	}
 }
 

@@ -292,9 +292,9 @@ int muster__send_plain_reply(struct muster__channel *channel, uint64_t ack, uint
 int muster__send_accepted(struct muster__channel *channel, uint64_t ack, bool accepted, uint64_t seq)
 {
 	char line[128];
-	int length = snprintf(line, sizeof line,
-			      "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":%s,\"seq\":%llu}\n",
-			      (unsigned long long)ack, accepted ? "true" : "false", (unsigned long long)seq);
+	int length =
+		snprintf(line, sizeof line, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":%s,\"seq\":%llu}\n",
+			 (unsigned long long)ack, accepted ? "true" : "false", (unsigned long long)seq);
 
 	return muster__channel_print(channel, line, (size_t)length);
 }

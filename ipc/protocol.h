@@ -46,8 +46,8 @@ struct muster__reply {
 	const char *key;
 	bool has_sockname;
 	struct muster_address sockname;
-	unsigned row;          /* of the scoreboard */
-	unsigned rotate_every; /* shared: see src/acceptor.h */
+	unsigned row;             /* of the scoreboard */
+	unsigned rotate_every;    /* shared: see src/acceptor.h */
 	unsigned max_connections; /* shared: of this listener, over all workers */
 };
 

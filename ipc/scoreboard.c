@@ -228,7 +228,7 @@ void muster__scoreboard_tell_room(struct muster__scoreboard *board)
 	struct muster__board_watcher *watcher;
 
 	LIST_FOREACH(watcher, &board->watchers, link)
-		watcher->room(watcher);
+	watcher->room(watcher);
 }
 
 /* One writer per slot: plain additions, stored so that readers never see half a number. */

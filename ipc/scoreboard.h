@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 
 #define MUSTER__SLOTS 1024
-#define MUSTER__ROWS 56 /* listeners that are counted one by one; row 0 counts those beyond */
+#define MUSTER__ROWS 56       /* listeners that are counted one by one; row 0 counts those beyond */
 #define MUSTER__FLIGHT_MAX 64 /* hand-overs unanswered by one worker: as many as `refused` has bits */
 
 struct muster__row {
@@ -26,7 +26,7 @@ struct muster__row {
 struct muster__slot {
 	_Alignas(64) _Atomic uint64_t decided;
 	_Atomic uint64_t refused;
-	atomic_uint open;     /* connections, all listeners */
+	atomic_uint open;          /* connections, all listeners */
 	_Atomic uint64_t accepted; /* since the worker began */
 	_Alignas(64) struct muster__row rows[MUSTER__ROWS];
 };

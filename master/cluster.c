@@ -36,7 +36,7 @@ static unsigned free_index(const struct muster_cluster *cluster)
 	for (; taken; index += taken) {
 		taken = false;
 		TAILQ_FOREACH(seat, &cluster->seats, link)
-			taken = taken || seat->index == index;
+		taken = taken || seat->index == index;
 	}
 	return index;
 }
@@ -293,7 +293,7 @@ static const struct muster__class cluster_class = { "cluster", cluster_turn, clu
 
 static void on_room(struct muster__board_watcher *watcher)
 {
-	muster__listeners_derive(MUSTER__CONTAINER(watcher, struct muster_cluster, watcher));
+	muster__handover_derive_all(MUSTER__CONTAINER(watcher, struct muster_cluster, watcher));
 }
 
 static int fill_defaults(struct muster_cluster_options *options)
@@ -379,8 +379,8 @@ int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_
 	return muster__listeners_on(cluster->object.loop, &cluster->on, handlers, size, sizeof *handlers, data);
 }
 
-int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers,
-			     size_t size, void *data)
+int muster_cluster_off_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers, size_t size,
+			     void *data)
 {
 	return muster__listeners_off(cluster->object.loop, &cluster->on, handlers, size, sizeof *handlers, data);
 }
@@ -477,8 +477,8 @@ void muster__cluster_stop(struct muster_cluster *cluster)
 	muster__listeners_free(cluster);
 	ask_all_to_leave(cluster);
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-		if (seat->process != NULL && seat->process->is_muster)
-			muster__send_stop(&seat->process->peer.channel);
+	if (seat->process != NULL && seat->process->is_muster)
+		muster__send_stop(&seat->process->peer.channel);
 	emptied(cluster);
 }
 
@@ -487,14 +487,14 @@ void muster__cluster_kill(struct muster_cluster *cluster, int signal)
 	struct muster__seat *seat;
 
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-		if (seat->process != NULL)
-			muster_worker_kill(&seat->process->peer, signal);
+	if (seat->process != NULL)
+		muster_worker_kill(&seat->process->peer, signal);
 }
 
 struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct muster_worker *previous)
 {
-	struct muster__seat *seat = previous != NULL ? TAILQ_NEXT(muster__process_of(previous)->seat, link) :
-						       TAILQ_FIRST(&cluster->seats);
+	struct muster__seat *seat =
+		previous != NULL ? TAILQ_NEXT(muster__process_of(previous)->seat, link) : TAILQ_FIRST(&cluster->seats);
 
 	while (seat != NULL && seat->process == NULL)
 		seat = TAILQ_NEXT(seat, link);
@@ -505,7 +505,7 @@ void muster_cluster_set_scheduler(struct muster_cluster *cluster, muster_schedul
 {
 	cluster->pick = pick;
 	cluster->pick_data = data;
-	muster__listeners_derive(cluster);
+	muster__handover_derive_all(cluster);
 }
 
 int muster_cluster_get_connections(struct muster_cluster *cluster,
@@ -531,7 +531,7 @@ int muster_cluster_get_connections(struct muster_cluster *cluster,
 void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max)
 {
 	muster__scoreboard_set_max(cluster->board, max);
-	muster__listeners_derive(cluster);
+	muster__handover_derive_all(cluster);
 }
 
 struct muster_loop *muster_cluster_loop(const struct muster_cluster *cluster)

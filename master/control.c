@@ -77,13 +77,12 @@ static json_t *listener_status(const struct muster__service_app *app, const stru
 
 	if (muster__address_local(&address, listening->socket.fd) == 0)
 		muster_address_format(&address, text, sizeof text);
-	return json_pack("{s:s,s:s,s:s,s:s,s:i,s:i,s:I,s:i,s:b}", "name",
-			 listening->name != NULL ? listening->name : text, "address", text, "policy",
-			 policy_names[listening->policy], "application", app->plan.name, "workers",
-			 (int)listening->member_count, "connections",
-			 (int)muster__scoreboard_row_open(board, listening->row), "accepted",
-			 (json_int_t)muster__scoreboard_row_accepted(board, listening->row), "waiting",
-			 (int)listening->returned_count, "accepting", (int)listening->acceptor.wanted);
+	return json_pack(
+		"{s:s,s:s,s:s,s:s,s:i,s:i,s:I,s:i,s:b}", "name", listening->name != NULL ? listening->name : text,
+		"address", text, "policy", policy_names[listening->policy], "application", app->plan.name, "workers",
+		(int)listening->member_count, "connections", (int)muster__scoreboard_row_open(board, listening->row),
+		"accepted", (json_int_t)muster__scoreboard_row_accepted(board, listening->row), "waiting",
+		(int)listening->returned_count, "accepting", (int)listening->acceptor.wanted);
 }
 
 /* New ones are put in front; people expect the order of the file. */
@@ -93,7 +92,7 @@ static json_t *listeners_status(const struct muster__service_app *app)
 	const struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &app->cluster->listenings, link)
-		json_array_insert_new(array, 0, listener_status(app, listening));
+	json_array_insert_new(array, 0, listener_status(app, listening));
 	return array;
 }
 
@@ -109,7 +108,7 @@ static json_t *status(const struct muster__service *service)
 		if (service->apps[i].cluster == NULL)
 			continue;
 		TAILQ_FOREACH(seat, &service->apps[i].cluster->seats, link)
-			json_array_append_new(workers, worker_status(&service->apps[i], seat));
+		json_array_append_new(workers, worker_status(&service->apps[i], seat));
 		own = listeners_status(&service->apps[i]);
 		json_array_extend(listeners, own);
 		json_decref(own);
@@ -258,7 +257,8 @@ static int make_folder(const char *path)
 }
 
 /* The mode is right from the first moment: bind(2) makes the file under the umask. */
-static int bind_with_mode(const char *path, unsigned mode, struct muster__listener *listener, struct muster_error *error)
+static int bind_with_mode(const char *path, unsigned mode, struct muster__listener *listener,
+			  struct muster_error *error)
 {
 	mode_t before = umask((mode_t)~mode & 0777);
 	int err = muster__listener_bind(listener, &(struct muster_listen_options){ .path = path }, error);

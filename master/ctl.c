@@ -55,24 +55,12 @@ static int read_options(int argc, char **argv, struct options *options)
 
 	while ((option = getopt_long(argc, argv, "c:s:h", known, NULL)) != -1)
 		switch (option) {
-		case 'c':
-			options->file = optarg;
-			break;
-		case 's':
-			options->socket = optarg;
-			break;
-		case 'j':
-			options->json = true;
-			break;
-		case 'h':
-			print_help(stdout);
-			return FINE;
-		case 'v':
-			printf("musterctl %s\n", MUSTER_VERSION);
-			return FINE;
-		default:
-			print_help(stderr);
-			return MISUSED;
+		case 'c': options->file = optarg; break;
+		case 's': options->socket = optarg; break;
+		case 'j': options->json = true; break;
+		case 'h': print_help(stdout); return FINE;
+		case 'v': printf("musterctl %s\n", MUSTER_VERSION); return FINE;
+		default: print_help(stderr); return MISUSED;
 		}
 	if (optind + 1 != argc)
 		return misused(optind == argc ? "a command is missing" : "one command is expected", "");
@@ -198,11 +186,10 @@ static void print_workers(const json_t *workers)
 
 	printf("%-12s %4s %8s  %-9s %11s %10s %8s\n", "application", "slot", "pid", "state", "connections", "accepted",
 	       "restarts");
-	json_array_foreach(workers, i, worker)
-		printf("%-12s %4s %8s  %-9s %11s %10s %8s\n", text_of(worker, "application"),
-		       number_of(worker, "slot", slot), number_of(worker, "pid", pid), text_of(worker, "state"),
-		       number_of(worker, "connections", connections), number_of(worker, "accepted", accepted),
-		       number_of(worker, "restarts", restarts));
+	json_array_foreach(workers, i, worker) printf(
+		"%-12s %4s %8s  %-9s %11s %10s %8s\n", text_of(worker, "application"), number_of(worker, "slot", slot),
+		number_of(worker, "pid", pid), text_of(worker, "state"), number_of(worker, "connections", connections),
+		number_of(worker, "accepted", accepted), number_of(worker, "restarts", restarts));
 }
 
 static void print_listeners(const json_t *listeners)

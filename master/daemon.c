@@ -104,7 +104,8 @@ static void write_line(enum muster_log_level level, const char *line, void *data
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-	length = snprintf(text + used, sizeof text - used, ".%03ldZ %-5s %s\n", now.tv_nsec / 1000000, names[level], line);
+	length = snprintf(text + used, sizeof text - used, ".%03ldZ %-5s %s\n", now.tv_nsec / 1000000, names[level],
+			  line);
 	if (length > 0 && (size_t)length < sizeof text - used && write(STDERR_FILENO, text, used + (size_t)length) < 0)
 		return;
 }

@@ -1,18 +1,10 @@
 /*
- * The primary's listening sockets. Each is known by a key that is the same for the same question of any worker; it accepts
- * and hands over, or is shared.
- *
- * One function, derive, answers "should this one be accepting?" from the state as it is now, and is called after every change:
- * nothing remembers that it was stopped, or why. While nobody can take a connection the kernel's queue holds them.
- *
- * The primary keeps its copy of a connection from accept until the worker has answered; a worker that dies before that loses
- * none of those that it had not given to a server.
+ * The primary's listening sockets. Each is known by a key that is the same for the same question of any worker; it is opened by
+ * configuration or on demand, and what was opened on demand goes with the last worker that leaves it.
  */
 #include "master/listeners.h"
 
-#include "ipc/hook.h"
 #include "master/permit.h"
-#include "master/scheduler.h"
 #include "src/address.h"
 #include "src/fd.h"
 
@@ -22,275 +14,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define RETRY_FIRST_MS 50
-#define RETRY_MAX_MS 1000
-#define SWEEP_MAX 4096
-
-static void derive(struct muster__listening *listening);
-
-static bool is_shared(const struct muster__listening *listening)
-{
-	return listening->policy == MUSTER_POLICY_SHARED;
-}
-
-/* ---- who can take a connection */
-
-static bool can_take(const struct muster__process *process)
-{
-	return muster__channel_is_connected(&process->peer.channel) && !process->leaving &&
-	       !process->peer.channel.full && process->flight_count < process->cluster->options.window;
-}
-
-static bool member_able(const void *data, size_t index)
-{
-	const struct muster__listening *listening = data;
-
-	return !listening->members[index].full && can_take(listening->members[index].process);
-}
-
-/* What its slot tells, and what it has not looked at yet; of a peer without a slot, what it has not answered. */
-static unsigned member_load(const void *data, size_t index)
-{
-	const struct muster__process *process = ((const struct muster__listening *)data)->members[index].process;
-	struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
-
-	if (!process->is_muster || slot == NULL)
-		return process->flight_count;
-	return atomic_load_explicit(&slot->open, memory_order_relaxed) +
-	       (unsigned)(process->handed - atomic_load_explicit(&slot->decided, memory_order_relaxed));
-}
-
-/* The user's word about those who can take one: an index among the members, or their count for none. */
-static size_t ask_user(const struct muster__listening *listening)
-{
-	struct muster_cluster *cluster = listening->cluster;
-	struct muster_worker *able[MUSTER__SLOTS], *chosen;
-	size_t count = 0, i;
-
-	for (i = 0; i < listening->member_count; i++)
-		if (member_able(listening, i))
-			able[count++] = &listening->members[i].process->peer;
-	cluster->picking = true;
-	chosen = count > 0 ? cluster->pick(cluster, able, count, cluster->pick_data) : NULL;
-	cluster->picking = false;
-	for (i = 0; i < listening->member_count; i++)
-		if (&listening->members[i].process->peer == chosen && member_able(listening, i))
-			break;
-	return i;
-}
-
-static struct muster__roster roster_of(const struct muster__listening *listening)
-{
-	return (struct muster__roster){
-		.count = listening->member_count,
-		.turn = listening->turn,
-		.able = member_able,
-		.load = member_load,
-		.data = listening,
-	};
-}
-
-/* In the end the policy decides: a cluster that closes would wait for ever for a user who gives its connections to nobody. */
-static size_t pick(const struct muster__listening *listening)
-{
-	const struct muster_cluster *cluster = listening->cluster;
-	struct muster__roster roster;
-	size_t index;
-
-	if (cluster->pick != NULL) {
-		index = ask_user(listening);
-		if (index < listening->member_count || (cluster->pick != NULL && !cluster->closing))
-			return index;
-	}
-	roster = roster_of(listening);
-	return muster__schedule(listening->policy, &roster);
-}
-
-static bool somebody_is_able(const struct muster__listening *listening)
-{
-	struct muster__roster roster = roster_of(listening);
-
-	return muster__schedule(MUSTER_POLICY_ROUND_ROBIN, &roster) < listening->member_count;
-}
-
-static bool at_limit(const struct muster__listening *listening)
-{
-	struct muster__scoreboard *board = listening->cluster->board;
-	unsigned all = muster__scoreboard_max(board), own = listening->max_connections;
-
-	if (all != 0 && muster__scoreboard_sum(board) + muster__scoreboard_flying(board) >= all)
-		return true;
-	return own != 0 && muster__scoreboard_row_open(board, listening->row) + listening->flying >= own;
-}
-
-/* ---- hand over */
-
-/* Give the connection to somebody. False: nobody can take it now, and it is still the caller's. */
-static bool place(struct muster__listening *listening, int fd)
-{
-	size_t index;
-
-	while ((index = pick(listening)) < listening->member_count) {
-		struct muster__process *process = listening->members[index].process;
-		uint64_t seq = process->peer.seq;
-		int err = muster__try_newconn(&process->peer.channel, listening->key, fd, seq);
-
-		listening->turn = (index + 1) % listening->member_count;
-		if (err == 0) {
-			process->peer.seq++;
-			muster__flight_add(process, listening, fd, seq);
-			listening->flying++;
-			MUSTER__HOOK("handed-over");
-			return true;
-		}
-		/* Full (its channel says so from now on) or gone (its end is about to be told). */
-		if (err != -EAGAIN)
-			process->peer.channel.full = true;
-	}
-	return false;
-}
-
-/* It found no worker: it waits here, and nothing more is accepted meanwhile. */
-static void keep(struct muster__listening *listening, int fd)
-{
-	if (listening->returned_count == listening->returned_room) {
-		size_t room = listening->returned_room ? listening->returned_room * 2 : 4;
-		int *returned = realloc(listening->returned, room * sizeof *returned);
-
-		if (returned == NULL) {
-			muster__log(MUSTER_LOG_ERROR, "listener %s: out of memory, a connection is lost",
-				    listening->key);
-			muster__fd_close(&fd);
-			return;
-		}
-		listening->returned = returned;
-		listening->returned_room = room;
-	}
-	listening->returned[listening->returned_count++] = fd;
-}
-
-static void offer_again(struct muster__listening *listening)
-{
-	size_t placed = 0;
-
-	while (placed < listening->returned_count && !at_limit(listening) &&
-	       place(listening, listening->returned[placed]))
-		placed++;
-	listening->returned_count -= placed;
-	if (placed > 0)
-		memmove(listening->returned, listening->returned + placed,
-			listening->returned_count * sizeof *listening->returned);
-}
-
-static void on_accepted(struct muster__acceptor *acceptor, int fd)
-{
-	struct muster__listening *listening = MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor);
-
-	/* A limit over all listeners may have been reached by another one. */
-	if (at_limit(listening) || !place(listening, fd))
-		keep(listening, fd);
-	derive(listening);
-}
-
-static void on_failed(struct muster__acceptor *acceptor, int err)
-{
-	struct muster__listening *listening = MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor);
-	struct muster_error error = { .code = err, .call = "accept" };
-
-	muster__address_local(&error.address, listening->socket.fd);
-	muster__cluster_error(listening->cluster, &error);
-}
-
-static const struct muster__acceptor_ops acceptor_ops = { on_accepted, on_failed };
-
-/* ---- should it be accepting? */
-
-static bool somebody_is_full(const struct muster__listening *listening)
-{
-	size_t i;
-
-	for (i = 0; i < listening->member_count; i++)
-		if (listening->members[i].full)
-			return true;
-	return false;
-}
-
-static void arm_retry(struct muster__listening *listening, bool wanted)
-{
-	struct muster_loop *loop = listening->cluster->object.loop;
-	struct timeval delay;
-
-	if (!wanted) {
-		muster__event_del(loop, &listening->retry);
-		listening->retry_ms = RETRY_FIRST_MS;
-	} else if (!event_pending(&listening->retry, EV_TIMEOUT, NULL)) {
-		delay = muster__ms(listening->retry_ms);
-		muster__event_add(loop, &listening->retry, &delay);
-	}
-}
-
-/* What a scheduler changes while it is asked is looked at when its answer has been. */
-static bool settle_later(struct muster_cluster *cluster)
-{
-	if (!cluster->picking)
-		return false;
-	cluster->unsettled = true;
-	muster__object_wake(&cluster->object);
-	return true;
-}
-
-static void derive(struct muster__listening *listening)
-{
-	bool limited = at_limit(listening);
-
-	if (settle_later(listening->cluster))
-		return;
-	if (!limited && listening->returned_count > 0)
-		offer_again(listening);
-	if (limited)
-		muster__scoreboard_set_starved(listening->cluster->board, true);
-	arm_retry(listening, limited || listening->returned_count > 0 || somebody_is_full(listening));
-	if (listening->socket.fd < 0) {
-		muster__object_wake(&listening->cluster->object);
-		return;
-	}
-	if (!is_shared(listening) && !limited && listening->returned_count == 0 &&
-	    somebody_is_able(listening))
-		muster__acceptor_start(&listening->acceptor);
-	else
-		muster__acceptor_stop(&listening->acceptor);
-}
-
-void muster__listeners_derive(struct muster_cluster *cluster)
-{
-	struct muster__listening *listening;
-
-	LIST_FOREACH(listening, &cluster->listenings, link)
-		derive(listening);
-}
-
-/* Those that refused are asked again: not every peer says when it has room. */
-static void on_retry(evutil_socket_t fd, short what, void *data)
-{
-	struct muster__listening *listening = data;
-	size_t i;
-
-	(void)fd, (void)what;
-	muster__event_del(listening->cluster->object.loop, &listening->retry);
-	if (listening->retry_ms < RETRY_MAX_MS)
-		listening->retry_ms *= 2;
-	for (i = 0; i < listening->member_count; i++)
-		listening->members[i].full = false;
-	derive(listening);
-}
-
 /* ---- opening and closing */
 
 static struct muster__listening *listening_new(struct muster_cluster *cluster, const char *key,
 					       enum muster_policy policy, struct muster__listener *socket)
 {
 	struct muster__listening *listening = calloc(1, sizeof *listening);
-	struct muster_loop *loop = cluster->object.loop;
 
 	if (listening == NULL) {
 		muster__listener_close(socket, true);
@@ -302,26 +31,18 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 	listening->socket = *socket;
 	*socket = MUSTER__LISTENER_NONE;
 	listening->row = muster__scoreboard_take_row(cluster->board);
-	listening->retry_ms = RETRY_FIRST_MS;
-	muster__acceptor_init(&listening->acceptor, loop, listening->socket.fd, &acceptor_ops, 0);
-	event_assign(&listening->retry, loop->base, -1, EV_PERSIST, on_retry, listening);
+	muster__handover_begin(listening);
 	LIST_INSERT_HEAD(&cluster->listenings, listening, link);
 	return listening;
 }
 
 static void listening_free(struct muster__listening *listening)
 {
-	muster__acceptor_stop(&listening->acceptor);
-	muster__event_del(listening->cluster->object.loop, &listening->retry);
-	/* Hand-overs that are still on their way outlive the listener: their copies are only closed. */
-	muster__flights_forget(listening->cluster, listening);
-	while (listening->returned_count > 0)
-		muster__fd_close(&listening->returned[--listening->returned_count]);
+	muster__handover_end(listening);
 	muster__listener_close(&listening->socket, true);
 	muster__scoreboard_give_row(listening->cluster->board, listening->row);
 	LIST_REMOVE(listening, link);
 	muster__data_drop(listening->data);
-	free(listening->returned);
 	free(listening->members);
 	free(listening->name);
 	free(listening);
@@ -340,8 +61,8 @@ static struct muster__listening *find(struct muster_cluster *cluster, const char
 	struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		if (strlen(listening->key) == length && memcmp(listening->key, key, length) == 0)
-			return listening;
+	if (strlen(listening->key) == length && memcmp(listening->key, key, length) == 0)
+		return listening;
 	return NULL;
 }
 
@@ -394,8 +115,8 @@ static struct muster__listening *find_for(struct muster_cluster *cluster, const 
 	if (listening != NULL)
 		return listening;
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		if (is_configured_for(listening, query))
-			return listening;
+	if (is_configured_for(listening, query))
+		return listening;
 	return NULL;
 }
 
@@ -406,7 +127,9 @@ static void configured_key(struct muster_cluster *cluster, const struct muster_l
 	struct muster__query query = {
 		.address = by_path ? options->path : options->host,
 		.port = by_path ? -1 : (int)options->port,
-		.family = by_path ? -1 : options->host != NULL && muster_is_ipv6(options->host) ? 6 : 4,
+		.family = by_path                                                ? -1 :
+			  options->host != NULL && muster_is_ipv6(options->host) ? 6 :
+										   4,
 		.fd = -1,
 		.ipv6_only = options->ipv6_only,
 	};
@@ -542,42 +265,16 @@ static bool part(struct muster__listening *listening, const struct muster__proce
 	return true;
 }
 
-/*
- * A worker that dies may take the kernel's wake-up for a queued connection with it, and the others sleep on: whatever is
- * queued on a shared listener is accepted here and handed to one of them.
- */
-static void sweep(struct muster__listening *listening)
-{
-	int left = SWEEP_MAX, fd;
-
-	while (left-- > 0 && !at_limit(listening) && somebody_is_able(listening) &&
-	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		if (!place(listening, fd))
-			keep(listening, fd);
-}
-
-/*
- * A client that is in the kernel's queue has a connection, as far as it knows; closing the socket would reset it. So the
- * queue comes in whole, whoever can take it, and what is left over waits here for answers.
- */
-static void take_queue(struct muster__listening *listening)
-{
-	int left = SWEEP_MAX, fd;
-
-	while (left-- > 0 &&
-	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		keep(listening, fd);
-}
-
 void muster__listeners_end(struct muster_cluster *cluster)
 {
 	struct muster__listening *listening;
 
-	LIST_FOREACH(listening, &cluster->listenings, link) {
+	LIST_FOREACH(listening, &cluster->listenings, link)
+	{
 		muster__acceptor_stop(&listening->acceptor);
-		take_queue(listening);
+		muster__handover_take_queue(listening);
 		muster__listener_close(&listening->socket, true);
-		derive(listening);
+		muster__handover_derive(listening);
 	}
 }
 
@@ -586,8 +283,8 @@ bool muster__listeners_are_empty(const struct muster_cluster *cluster)
 	const struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		if (listening->returned_count > 0)
-			return false;
+	if (listening->returned_count > 0)
+		return false;
 	return true;
 }
 
@@ -598,13 +295,13 @@ static void member_left(struct muster__listening *listening, bool dead)
 
 	if (listening->member_count == 0 && listening->name == NULL && !replaced && !listening->cluster->closing) {
 		listening->deserted = true;
-		if (!settle_later(listening->cluster))
+		if (!muster__handover_settle_later(listening->cluster))
 			listening_free(listening);
 		return;
 	}
-	if (dead && is_shared(listening) && listening->socket.fd >= 0)
-		sweep(listening);
-	derive(listening);
+	if (dead && muster__listening_is_shared(listening) && listening->socket.fd >= 0)
+		muster__handover_sweep(listening);
+	muster__handover_derive(listening);
 }
 
 void muster__listeners_settle(struct muster_cluster *cluster)
@@ -619,7 +316,7 @@ void muster__listeners_settle(struct muster_cluster *cluster)
 		if (listening->deserted && listening->member_count == 0)
 			listening_free(listening);
 		else
-			derive(listening);
+			muster__handover_derive(listening);
 	}
 }
 
@@ -663,10 +360,10 @@ static void answer(struct muster__process *process, const struct muster__query *
 		reply.row = listening->row;
 		reply.max_connections = listening->max_connections;
 		reply.rotate_every = rotate_every(listening);
-		reply.has_sockname = query->family != -1 &&
-				     muster__address_local(&reply.sockname, listening->socket.fd) == 0;
+		reply.has_sockname =
+			query->family != -1 && muster__address_local(&reply.sockname, listening->socket.fd) == 0;
 		data = listening->data;
-		fd = is_shared(listening) ? listening->socket.fd : -1;
+		fd = muster__listening_is_shared(listening) ? listening->socket.fd : -1;
 	}
 	err = muster__send_reply(&process->peer.channel, &reply, data, fd, process->is_muster, ack,
 				 process->peer.seq++);
@@ -703,87 +400,19 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 	}
 	answer(process, &query, key, err == 0 ? listening : NULL, err, line->seq);
 	if (err == 0)
-		derive(listening);
+		muster__handover_derive(listening);
 }
 
-/* ---- answers */
-
-static struct muster__member *member_of(struct muster__listening *listening, const struct muster__process *process)
-{
-	size_t i;
-
-	for (i = 0; i < listening->member_count; i++)
-		if (listening->members[i].process == process)
-			return &listening->members[i];
-	return NULL;
-}
+/* ---- what others ask */
 
 bool muster__listeners_are_served(struct muster__process *process)
 {
 	struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &process->cluster->listenings, link)
-		if (listening->name != NULL && member_of(listening, process) == NULL)
-			return false;
+	if (listening->name != NULL && muster__handover_member(listening, process) == NULL)
+		return false;
 	return true;
-}
-
-static void landed(const struct muster__flight *flight)
-{
-	if (flight->listening != NULL)
-		flight->listening->flying--;
-}
-
-static void give_back(struct muster__listening *listening, int fd)
-{
-	if (listening != NULL)
-		keep(listening, fd);
-	else
-		muster__fd_close(&fd);
-}
-
-void muster__listeners_answered(struct muster__process *process, uint64_t seq, bool accepted)
-{
-	struct muster__flight flight;
-	struct muster__member *member;
-
-	if (!muster__flight_take(process, seq, &flight))
-		return;
-	landed(&flight);
-	member = flight.listening != NULL ? member_of(flight.listening, process) : NULL;
-	if (member != NULL)
-		member->full = !accepted;
-	if (accepted)
-		muster__fd_close(&flight.fd);
-	else
-		give_back(flight.listening, flight.fd);
-	if (flight.listening != NULL)
-		derive(flight.listening);
-}
-
-/*
- * "Exactly once": those the worker gave to a server are over, and closing our copy tells their clients; those that it refused
- * or never looked at go to somebody else. Without a slot, unanswered means undelivered.
- */
-void muster__listeners_recover(struct muster__process *process)
-{
-	struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
-	struct muster__flight flight;
-	unsigned saved = 0, lost = 0;
-
-	while (muster__flight_take_oldest(process, &flight)) {
-		landed(&flight);
-		if (process->is_muster && slot != NULL && muster__slot_adopted(slot, flight.number)) {
-			muster__fd_close(&flight.fd);
-			lost++;
-		} else {
-			give_back(flight.listening, flight.fd);
-			saved++;
-		}
-	}
-	if (saved + lost > 0)
-		muster__log(MUSTER_LOG_INFO, "worker %u: of %u connections on their way to it %u are handed to others",
-			    process->peer.id, saved + lost, saved);
 }
 
 static struct muster_count count_of(const struct muster__listening *listening, const struct muster__member *member)
@@ -807,22 +436,8 @@ size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_cou
 	size_t count = 0, i;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-		for (i = 0; i < listening->member_count; i++, count++)
-			if (count < room)
-				rows[count] = count_of(listening, &listening->members[i]);
+	for (i = 0; i < listening->member_count; i++, count++)
+		if (count < room)
+			rows[count] = count_of(listening, &listening->members[i]);
 	return count;
-}
-
-void muster__listeners_room(struct muster__process *process)
-{
-	struct muster__listening *listening;
-	struct muster__member *member;
-
-	LIST_FOREACH(listening, &process->cluster->listenings, link) {
-		member = member_of(listening, process);
-		if (member != NULL)
-			member->full = false;
-	}
-	/* The limit may be one over several clusters. */
-	muster__scoreboard_tell_room(process->cluster->board);
 }

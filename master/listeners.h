@@ -3,35 +3,7 @@
 #define MASTER_LISTENERS_H
 
 #include "ipc/protocol.h"
-#include "master/table.h"
-#include "src/acceptor.h"
-#include "src/listener.h"
-
-struct muster__member {
-	struct muster__process *process;
-	bool full;       /* it refused, and has not said that it has room */
-	unsigned before; /* what it had accepted in this row when it joined: for a listener that had the row before */
-};
-
-struct muster__listening {
-	LIST_ENTRY(muster__listening) link;
-	struct muster_cluster *cluster;
-	char key[MUSTER__KEY_MAX];
-	char *name;       /* of a configured one, which ends only by configuration; else NULL */
-	struct muster__listener socket;
-	enum muster_policy policy;
-	struct muster__acceptor acceptor;
-	struct json_t *data; /* of the first query, echoed to all */
-	struct muster__member *members;
-	size_t member_count, turn;
-	int *returned; /* connections that found no worker, oldest first */
-	size_t returned_count, returned_room;
-	struct event retry;
-	unsigned retry_ms;
-	unsigned row, max_connections;
-	unsigned flying; /* hand-overs of this listener that are on their way */
-	bool deserted;   /* its last member left while a scheduler was asked about it */
-};
+#include "master/handover.h"
 
 /* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
 int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *configured,
@@ -48,16 +20,8 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 void muster__listeners_close(struct muster__process *process, const char *key, size_t length);
 /* A worker leaves all its listeners; `dead`: a replacement may be due, and the kernel may owe it a wake-up. */
 void muster__listeners_leave(struct muster__process *process, bool dead);
-/* A hand-over was answered. */
-void muster__listeners_answered(struct muster__process *process, uint64_t seq, bool accepted);
-/* The channel of a worker is gone: close what it has served, offer the rest to others. */
-void muster__listeners_recover(struct muster__process *process);
-/* A worker has room again. */
-void muster__listeners_room(struct muster__process *process);
 /* A row for each worker at each listener: as many as there is room for are filled, and how many there are is returned. */
 size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_count *rows, size_t room);
-/* Should each listener be accepting? After any change of the worker table. */
-void muster__listeners_derive(struct muster_cluster *cluster);
 /* No more will come: the sockets are closed, and what was queued on them is handed over as workers can take it. */
 void muster__listeners_end(struct muster_cluster *cluster);
 /* All of it is on its way. */

@@ -47,14 +47,15 @@ static void on_libevent_line(int severity, const char *line)
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "usage: musterd [-c FILE] [-t] [--daemon]\n\n"
-		     "  -c, --config FILE  the configuration, default %s\n"
-		     "  -t, --test         test the configuration and exit\n"
-		     "      --daemon       detach; return when ready, or failed\n"
-		     "  -h, --help         print this\n"
-		     "      --version      print the version\n\n"
-		     "SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a second signal is less patient.\n"
-		     "Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
+	fprintf(out,
+		"usage: musterd [-c FILE] [-t] [--daemon]\n\n"
+		"  -c, --config FILE  the configuration, default %s\n"
+		"  -t, --test         test the configuration and exit\n"
+		"      --daemon       detach; return when ready, or failed\n"
+		"  -h, --help         print this\n"
+		"      --version      print the version\n\n"
+		"SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a second signal is less patient.\n"
+		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
 		DEFAULT_FILE);
 }
 
@@ -71,24 +72,12 @@ static int read_options(int argc, char **argv, struct options *options)
 	options->file = DEFAULT_FILE;
 	while ((option = getopt_long(argc, argv, "c:th", known, NULL)) != -1)
 		switch (option) {
-		case 'c':
-			options->file = optarg;
-			break;
-		case 't':
-			options->test = true;
-			break;
-		case 'd':
-			options->detach = true;
-			break;
-		case 'h':
-			print_help(stdout);
-			return FINE;
-		case 'v':
-			printf("musterd %s\n", MUSTER_VERSION);
-			return FINE;
-		default:
-			print_help(stderr);
-			return MISUSED;
+		case 'c': options->file = optarg; break;
+		case 't': options->test = true; break;
+		case 'd': options->detach = true; break;
+		case 'h': print_help(stdout); return FINE;
+		case 'v': printf("musterd %s\n", MUSTER_VERSION); return FINE;
+		default: print_help(stderr); return MISUSED;
 		}
 	if (optind == argc)
 		return -1;

@@ -10,8 +10,8 @@ struct muster__respawn_rules {
 
 /* What is known of a life that has ended. */
 struct muster__death {
-	bool listened;      /* it had told that it listens */
-	bool served;        /* ... and had been given a connection */
+	bool listened; /* it had told that it listens */
+	bool served;   /* ... and had been given a connection */
 	unsigned lived_ms;
 };
 

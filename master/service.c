@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STOP_MS 1500 /* workers flush for one second; the rest is for their going */
+#define STOP_MS 1500    /* workers flush for one second; the rest is for their going */
 #define FREE_PORTS 1024 /* from here on ports are anybody's */
-#define CANNOT_RUN 127 /* the exit status of a worker whose program cannot be executed */
+#define CANNOT_RUN 127  /* the exit status of a worker whose program cannot be executed */
 
 const char *muster__phase_name(enum muster__phase phase)
 {
@@ -188,7 +188,8 @@ static int complain(struct muster__config_errors *errors, const struct muster__c
 		return error->code;
 	errors->lines = lines;
 	muster_error_format(error, text, sizeof text);
-	if (asprintf(&lines[errors->count], "listener %s: %s: %s", listener->name, text, muster_strerror(error->code)) > 0)
+	if (asprintf(&lines[errors->count], "listener %s: %s: %s", listener->name, text, muster_strerror(error->code)) >
+	    0)
 		errors->count++;
 	return error->code;
 }
@@ -342,8 +343,8 @@ static int open_app(struct muster__service *service, size_t index)
 	return muster_cluster_on(app->cluster, &on, app);
 }
 
-int muster__service_open(struct muster__service *service, struct muster_loop *loop,
-			 const struct muster__config *config, struct muster__config_errors *errors)
+int muster__service_open(struct muster__service *service, struct muster_loop *loop, const struct muster__config *config,
+			 struct muster__config_errors *errors)
 {
 	int err = 0;
 

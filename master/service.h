@@ -12,11 +12,11 @@ struct muster__service;
 struct muster__service_app {
 	struct muster__service *service;
 	struct muster__app plan;
-	const char *program; /* or NULL */
-	struct muster__permit permit; /* of a program */
+	const char *program;                    /* or NULL */
+	struct muster__permit permit;           /* of a program */
 	struct muster__app_listener *listeners; /* of the plan */
-	struct muster_cluster *cluster; /* NULL once it has closed */
-	unsigned ready; /* workers of the first generation that are ready */
+	struct muster_cluster *cluster;         /* NULL once it has closed */
+	unsigned ready;                         /* workers of the first generation that are ready */
 	unsigned workers;
 };
 
@@ -46,8 +46,8 @@ struct muster__service {
 const char *muster__phase_name(enum muster__phase phase);
 
 /* Bind every listener, or none: 0, or negative with one line for each that failed in `errors`. */
-int muster__service_open(struct muster__service *service, struct muster_loop *loop,
-			 const struct muster__config *config, struct muster__config_errors *errors);
+int muster__service_open(struct muster__service *service, struct muster_loop *loop, const struct muster__config *config,
+			 struct muster__config_errors *errors);
 
 /* Fork the workers. on_ready follows once all of them serve; if that takes too long the service fails and stops. */
 int muster__service_start(struct muster__service *service);

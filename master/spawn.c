@@ -62,30 +62,17 @@ static void on_farewell(struct muster__process *process, const struct muster__li
 static void on_cluster_line(struct muster__process *process, struct muster__line *line)
 {
 	switch (line->act) {
-	case MUSTER__ACT_ONLINE:
-		on_online(process, line);
-		break;
-	case MUSTER__ACT_QUERY:
-		muster__listeners_query(process, line);
-		break;
-	case MUSTER__ACT_LISTENING:
-		on_listening(process, line);
-		break;
-	case MUSTER__ACT_CLOSE:
-		muster__listeners_close(process, line->key, line->key_length);
-		break;
-	case MUSTER__ACT_EXITED_AFTER_DISCONNECT:
-		on_farewell(process, line);
-		break;
-	case MUSTER__ACT_ROOM:
-		muster__listeners_room(process);
-		break;
+	case MUSTER__ACT_ONLINE: on_online(process, line); break;
+	case MUSTER__ACT_QUERY: muster__listeners_query(process, line); break;
+	case MUSTER__ACT_LISTENING: on_listening(process, line); break;
+	case MUSTER__ACT_CLOSE: muster__listeners_close(process, line->key, line->key_length); break;
+	case MUSTER__ACT_EXITED_AFTER_DISCONNECT: on_farewell(process, line); break;
+	case MUSTER__ACT_ROOM: muster__handover_room(process); break;
 	case MUSTER__ACT_NONE:
 		if (line->has_ack && line->has_accepted)
-			muster__listeners_answered(process, line->ack, line->accepted);
+			muster__handover_answered(process, line->ack, line->accepted);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -104,7 +91,7 @@ static void on_line(struct muster__channel *channel, struct muster__line *line, 
 static void on_answered(struct muster__channel *channel, uint64_t ticket, bool received)
 {
 	if (!received)
-		muster__listeners_answered(process_of_channel(channel), ticket, false);
+		muster__handover_answered(process_of_channel(channel), ticket, false);
 }
 
 /* While the loop is freed other workers may be gone already. */
@@ -112,7 +99,7 @@ static void on_drained(struct muster__channel *channel)
 {
 	if (channel->loop->freeing)
 		return;
-	muster__listeners_derive(process_of_channel(channel)->cluster);
+	muster__handover_derive_all(process_of_channel(channel)->cluster);
 	muster__endpoint_drained(&process_of_channel(channel)->peer.face);
 }
 
@@ -120,10 +107,10 @@ static void on_closed(struct muster__channel *channel)
 {
 	struct muster__process *process = process_of_channel(channel);
 
-	muster__listeners_recover(process);
+	muster__handover_recover(process);
 	muster__listeners_leave(process, !process->leaving);
 	/* What came back may belong to listeners that it had left before. */
-	muster__listeners_derive(process->cluster);
+	muster__handover_derive_all(process->cluster);
 	process->disconnect_due = true;
 	muster__object_wake(&process->peer.object);
 }
@@ -155,8 +142,8 @@ static void log_exit(const struct muster__process *process)
 		muster__log(level, "worker %u (pid %d) was killed by signal %d", process->peer.id,
 			    (int)process->peer.pid, process->signal);
 	else
-		muster__log(level, "worker %u (pid %d) exited with status %d", process->peer.id,
-			    (int)process->peer.pid, process->code);
+		muster__log(level, "worker %u (pid %d) exited with status %d", process->peer.id, (int)process->peer.pid,
+			    process->code);
 }
 
 static void vacate(struct muster__process *process)

@@ -55,9 +55,9 @@ void muster__flights_forget(struct muster_cluster *cluster, const struct muster_
 	unsigned i;
 
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-		for (i = 0; seat->process != NULL && i < MUSTER__FLIGHT_MAX; i++)
-			if (seat->process->flights[i].listening == listening)
-				seat->process->flights[i].listening = NULL;
+	for (i = 0; seat->process != NULL && i < MUSTER__FLIGHT_MAX; i++)
+		if (seat->process->flights[i].listening == listening)
+			seat->process->flights[i].listening = NULL;
 }
 
 void muster__cluster_error(struct muster_cluster *cluster, const struct muster_error *error)

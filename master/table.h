@@ -40,9 +40,9 @@ struct muster__process {
 	struct event exited;
 	int slot;
 	bool is_muster, leaving;
-	bool ready; /* musterd's: it serves all that it has to */
-	bool served; /* known once it is gone */
-	unsigned listened; /* servers it said are listening */
+	bool ready;                              /* musterd's: it serves all that it has to */
+	bool served;                             /* known once it is gone */
+	unsigned listened;                       /* servers it said are listening */
 	bool fork_due, disconnect_due, exit_due; /* events that the end of the turn delivers */
 	uint64_t started_ms;
 	int code, signal;
@@ -57,7 +57,8 @@ LIST_HEAD(muster__listenings, muster__listening);
 /* Somebody who wants to know how many connections there are. */
 struct muster__count_question {
 	STAILQ_ENTRY(muster__count_question) next;
-	void (*done)(struct muster_cluster *cluster, int err, const struct muster_count *rows, size_t count, void *data);
+	void (*done)(struct muster_cluster *cluster, int err, const struct muster_count *rows, size_t count,
+		     void *data);
 	void *data;
 };
 
@@ -67,7 +68,7 @@ struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct muster_cluster_options options;
-	const struct muster__app *app; /* musterd's, instead of options.worker */
+	const struct muster__app *app;       /* musterd's, instead of options.worker */
 	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;
@@ -76,7 +77,7 @@ struct muster_cluster {
 	unsigned next_id;
 	muster_scheduler pick; /* the user's; or NULL */
 	void *pick_data;
-	bool picking;   /* it is being asked: whatever it changes is settled at the end of the turn */
+	bool picking; /* it is being asked: whatever it changes is settled at the end of the turn */
 	bool unsettled;
 	struct muster__count_questions questions;
 	bool leaving; /* disconnect or close: nobody is replaced */

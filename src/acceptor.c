@@ -29,10 +29,8 @@ static bool is_of_the_peer(int err)
 	case EHOSTDOWN:
 	case ENONET:
 	case EHOSTUNREACH:
-	case ENETUNREACH:
-		return true;
-	default:
-		return false;
+	case ENETUNREACH: return true;
+	default: return false;
 	}
 }
 
@@ -61,8 +59,10 @@ static int derive(struct muster__acceptor *acceptor)
 		if (err < 0)
 			return err;
 		if (acceptor->rotate_every != 0 && !muster__exclusive_plant(acceptor->loop, acceptor->fd)) {
-			muster__log(MUSTER_LOG_WARN, "listener %d: no exclusive wake-ups here; each connection wakes "
-				    "every worker", acceptor->fd);
+			muster__log(MUSTER_LOG_WARN,
+				    "listener %d: no exclusive wake-ups here; each connection wakes "
+				    "every worker",
+				    acceptor->fd);
 			acceptor->rotate_every = 0;
 		}
 	}

@@ -34,7 +34,8 @@ static bool split_zone(const char *text, char address[INET6_ADDRSTRLEN], const c
 	if (percent == NULL)
 		return true;
 	length = strlen(*zone);
-	return length > 0 && strspn(*zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.:") == length;
+	return length > 0 &&
+	       strspn(*zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.:") == length;
 }
 
 bool muster_is_ipv6(const char *text)

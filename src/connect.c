@@ -36,7 +36,7 @@ struct muster__connect {
 	bool busy;    /* in a call of the owner */
 	bool stopped; /* nothing is told any more */
 	bool unowned; /* freed while it was busy */
-	bool select;          /* try more than the first address */
+	bool select;  /* try more than the first address */
 	unsigned attempt_ms, full_tries, local_port;
 	struct muster__sockaddr local; /* length 0: any */
 	struct muster_block_list *block_list;

@@ -32,7 +32,8 @@ static int find_epoll(int fd)
 		char *end;
 		long candidate = strtol(entry->d_name, &end, 10);
 
-		if (end != entry->d_name && candidate != fd && epoll_ctl((int)candidate, EPOLL_CTL_MOD, fd, &event) == 0)
+		if (end != entry->d_name && candidate != fd &&
+		    epoll_ctl((int)candidate, EPOLL_CTL_MOD, fd, &event) == 0)
 			found = (int)candidate;
 	}
 	if (fds != NULL)

@@ -15,12 +15,10 @@ typedef void (*muster__looked_up)(int err, const struct muster__sockaddr *addres
 
 /* family 0, 4 or 6; resolv.conf and hosts are honoured. 0 and *out, which lives until `done` or cancel. -ENOMEM. */
 int muster__lookup_start(struct muster_loop *loop, const char *host, unsigned port, int family, int flags,
-			 muster__looked_up done,
-			 void *data, struct muster__lookup **out);
+			 muster__looked_up done, void *data, struct muster__lookup **out);
 
 /* There is nothing to look up: `done` with no address at the end of the turn, cancelled like a real one. */
-int muster__lookup_nothing(struct muster_loop *loop, muster__looked_up done, void *data,
-			   struct muster__lookup **out);
+int muster__lookup_nothing(struct muster_loop *loop, muster__looked_up done, void *data, struct muster__lookup **out);
 
 void muster__lookup_cancel(struct muster__lookup *lookup);
 

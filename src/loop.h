@@ -35,15 +35,15 @@ struct muster_loop {
 	struct event *deferred;
 	struct muster__task *tasks, **tasks_end;
 	struct muster__task *batch; /* what is left of the one that is running */
-	unsigned alive;      /* objects that are open and referenced */
-	bool running;        /* until the last of them is gone */
-	unsigned own_events; /* events in the base that are ours: our objects count, not their events */
+	unsigned alive;             /* objects that are open and referenced */
+	bool running;               /* until the last of them is gone */
+	unsigned own_events;        /* events in the base that are ours: our objects count, not their events */
 	struct muster__objects objects;
 	struct muster__table *tables;
 	char *buffer;
-	struct evdns_base *dns; /* made at the first lookup */
-	unsigned lookups;       /* asked and not answered */
-	int epoll_fd; /* libevent's, once src/exclusive.c has found it; -1 before */
+	struct evdns_base *dns;                      /* made at the first lookup */
+	unsigned lookups;                            /* asked and not answered */
+	int epoll_fd;                                /* libevent's, once src/exclusive.c has found it; -1 before */
 	const struct muster__listen_ops *listen_ops; /* NULL: bind here */
 	const struct muster__count_ops *count_ops;
 	void *ops_data; /* of both tables */

@@ -166,7 +166,8 @@ static void emit_rest(struct muster_socket *socket)
 	char *text;
 	size_t length;
 
-	if (socket->rare->decoder != NULL && muster__decode_end(socket->rare->decoder, &text, &length) == 0 && length > 0)
+	if (socket->rare->decoder != NULL && muster__decode_end(socket->rare->decoder, &text, &length) == 0 &&
+	    length > 0)
 		MUSTER__SOCKET_EMIT(socket, on_data, socket, text, length);
 }
 
@@ -293,8 +294,8 @@ static void apply_wishes(const struct muster_socket *socket)
 }
 
 struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
-					      const struct muster_server_options *options,
-					      struct muster__owner *owner, unsigned row)
+					      const struct muster_server_options *options, struct muster__owner *owner,
+					      unsigned row)
 {
 	struct muster_socket *socket = socket_new(loop);
 
@@ -410,7 +411,8 @@ int muster_socket_connect_sized(struct muster_socket *socket, const struct muste
 		err = may_connect(socket);
 	if (err == 0 && muster__socket_rare(socket) == NULL)
 		err = -ENOMEM;
-	if (err == 0 && mine.timeout_ms != 0 && (idle = muster__idle_new(loop, mine.timeout_ms, on_idle, socket)) == NULL)
+	if (err == 0 && mine.timeout_ms != 0 &&
+	    (idle = muster__idle_new(loop, mine.timeout_ms, on_idle, socket)) == NULL)
 		err = -ENOMEM;
 	if (err == 0)
 		err = muster__connect_start(loop, &mine, &connect_ops, socket, &way);

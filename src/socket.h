@@ -8,8 +8,8 @@
 
 /* A connection for `owner`, which is told its end; `fd` is taken in every case. NULL: no memory. */
 struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
-					      const struct muster_server_options *options,
-					      struct muster__owner *owner, unsigned row);
+					      const struct muster_server_options *options, struct muster__owner *owner,
+					      unsigned row);
 
 /* Destroy all sockets of the owner; or, when the loop is freed, only part with it. */
 void muster__sockets_destroy(struct muster_loop *loop, struct muster__owner *owner);

@@ -51,7 +51,8 @@ struct bufferevent *muster_socket_bufferevent(struct muster_socket *socket)
 		return socket->rare->bufferevent;
 	if (socket->fd < 0 || socket->connected_due || socket->destroyed)
 		return muster__no_object(-ENOTCONN);
-	bufferevent = muster__socket_rare(socket) != NULL ? bufferevent_socket_new(socket->object.loop->base, -1, 0) : NULL;
+	bufferevent =
+		muster__socket_rare(socket) != NULL ? bufferevent_socket_new(socket->object.loop->base, -1, 0) : NULL;
 	if (bufferevent == NULL)
 		return muster__no_object(-ENOMEM);
 	/* One watch of the descriptor at a time; what was queued has been counted already. */

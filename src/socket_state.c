@@ -130,7 +130,8 @@ static void on_hangup(evutil_socket_t fd, short what, void *data)
 static bool wants_input(const struct muster_socket *socket)
 {
 	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->readable &&
-	       socket->rare->bufferevent == NULL && socket->paused == 0 && MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
+	       socket->rare->bufferevent == NULL && socket->paused == 0 &&
+	       MUSTER__HAVE(&socket->on, struct muster_socket_handlers, on_data);
 }
 
 /* Nothing is read. Queued output is watched by its own event, and a failure will show there. */
@@ -157,7 +158,8 @@ static void set_watch(struct muster_socket *socket, enum muster__watch wanted)
 		return;
 	/* A hang-up is seen as an edge on the outgoing side: a level would spin, for nothing is read that could clear it. */
 	if (wanted == MUSTER__WATCH_INPUT)
-		event_assign(&socket->read, loop->base, socket->fd, EV_READ | EV_PERSIST, class_of(socket)->on_input, socket);
+		event_assign(&socket->read, loop->base, socket->fd, EV_READ | EV_PERSIST, class_of(socket)->on_input,
+			     socket);
 	else
 		event_assign(&socket->read, loop->base, socket->fd, EV_WRITE | EV_ET | EV_PERSIST, on_hangup, socket);
 	if (muster__event_add(loop, &socket->read, NULL) < 0) {

@@ -48,16 +48,16 @@ struct muster_socket {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct event read;
-	struct muster__owner *owner;      /* until it is destroyed */
-	struct muster__output *output;    /* while something is queued or a completion is due */
-	struct muster__rare *rare;        /* never NULL; read it freely, write through muster__socket_rare */
+	struct muster__owner *owner;   /* until it is destroyed */
+	struct muster__output *output; /* while something is queued or a completion is due */
+	struct muster__rare *rare;     /* never NULL; read it freely, write through muster__socket_rare */
 	uint64_t bytes_read, bytes_written;
 	size_t high_water_mark;
 	int fd; /* -1 before and after the connection */
 	unsigned row;
 	unsigned short corked; /* so many times */
-	unsigned char paused; /* reason bits */
-	unsigned char watch;  /* enum muster__watch */
+	unsigned char paused;  /* reason bits */
+	unsigned char watch;   /* enum muster__watch */
 	bool allow_half_open : 1;
 	bool no_read : 1;    /* the incoming side was never there */
 	bool no_write : 1;   /* the outgoing side was never there */

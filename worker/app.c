@@ -27,7 +27,9 @@ static void on_close(struct muster_server *server, void *data)
 }
 
 static const struct muster_server_handlers handlers[] = {
-	[MUSTER__BUILTIN_ECHO] = { .on_connection = muster__echo_connection, .on_error = on_error, .on_close = on_close },
+	[MUSTER__BUILTIN_ECHO] = { .on_connection = muster__echo_connection,
+				   .on_error = on_error,
+				   .on_close = on_close },
 	[MUSTER__BUILTIN_DISCARD] = { .on_connection = muster__discard_connection,
 				      .on_error = on_error,
 				      .on_close = on_close },

@@ -11,7 +11,7 @@
 
 struct proxy {
 	struct muster_socket *client, *upstream; /* NULL once closed */
-	const struct muster__app *app; /* of the plan, which lives as long as the worker */
+	const struct muster__app *app;           /* of the plan, which lives as long as the worker */
 };
 
 static struct muster__log_limit log_limit;
@@ -60,13 +60,12 @@ static const struct muster_socket_handlers on = {
 /* The client's end must not end what the upstream still has to say. */
 static struct muster_socket *upstream_new(struct muster_loop *loop, struct proxy *proxy)
 {
-	struct muster_socket *upstream = muster_socket_new(loop,
-		&(struct muster_socket_options){ .allow_half_open = true });
+	struct muster_socket *upstream =
+		muster_socket_new(loop, &(struct muster_socket_options){ .allow_half_open = true });
 
 	if (upstream == NULL)
 		return NULL;
-	if (muster_socket_on(upstream, &on, proxy) == 0 &&
-	    muster_socket_connect(upstream, &proxy->app->upstream) == 0)
+	if (muster_socket_on(upstream, &on, proxy) == 0 && muster_socket_connect(upstream, &proxy->app->upstream) == 0)
 		return upstream;
 	muster_socket_off(upstream, &on, proxy);
 	muster_socket_destroy(upstream, 0);

@@ -28,10 +28,10 @@ struct muster__far {
 	struct muster__sink *sink; /* NULL: closed, and only its reply is still due */
 	struct muster__lookup *lookup;
 	struct muster__query query;
-	char *address;          /* of the query: an address literal or a path */
-	uint64_t seq;           /* of the query */
-	bool waiting;           /* to be asked */
-	bool asked, told;       /* the query was sent, the reply has come */
+	char *address;    /* of the query: an address literal or a path */
+	uint64_t seq;     /* of the query */
+	bool waiting;     /* to be asked */
+	bool asked, told; /* the query was sent, the reply has come */
 	char *key;
 	struct muster_address sockname;
 	struct muster__source *here; /* shared: the accepting side */
@@ -188,9 +188,9 @@ static unsigned next_index(const struct muster__far *far)
 	for (; taken; index += taken) {
 		taken = false;
 		LIST_FOREACH(other, &far->self->fars, link)
-			if (other != far && other->asked && other->sink != NULL && other->query.index == index &&
-			    asks_the_same(other, far))
-				taken = true;
+		if (other != far && other->asked && other->sink != NULL && other->query.index == index &&
+		    asks_the_same(other, far))
+			taken = true;
 	}
 	return index;
 }
@@ -201,8 +201,8 @@ static bool must_wait(const struct muster__far *far)
 	const struct muster__far *other;
 
 	LIST_FOREACH(other, &far->self->fars, link)
-		if (other->sink == NULL && other->asked && !other->told && asks_the_same(other, far))
-			return true;
+	if (other->sink == NULL && other->asked && !other->told && asks_the_same(other, far))
+		return true;
 	return false;
 }
 
@@ -268,7 +268,9 @@ static struct muster__far *far_new(struct muster__self *self, struct muster__sin
 	far->sink = sink;
 	far->query = (struct muster__query){
 		.port = by_path ? -1 : (int)options->port,
-		.family = by_path ? -1 : options->host != NULL && muster_is_ipv6(options->host) ? 6 : 4,
+		.family = by_path                                                ? -1 :
+			  options->host != NULL && muster_is_ipv6(options->host) ? 6 :
+										   4,
 		.fd = -1,
 		.backlog = options->backlog,
 		.ipv6_only = options->ipv6_only,
@@ -359,8 +361,8 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 	if (reply->row < MUSTER__ROWS)
 		far->self->max[reply->row] = reply->max_connections;
 	if (err == 0)
-		err = muster__source_here(far->sink, &listener, far->query.backlog, reply->rotate_every != 0 ? reply->rotate_every : 1,
-					  &far->here);
+		err = muster__source_here(far->sink, &listener, far->query.backlog,
+					  reply->rotate_every != 0 ? reply->rotate_every : 1, &far->here);
 	else
 		muster__listener_close(&listener, false);
 	if (err < 0)
@@ -372,8 +374,8 @@ static struct muster__far *far_by_seq(struct muster__self *self, uint64_t seq)
 	struct muster__far *far;
 
 	LIST_FOREACH(far, &self->fars, link)
-		if (far->asked && !far->told && far->seq == seq)
-			return far;
+	if (far->asked && !far->told && far->seq == seq)
+		return far;
 	return NULL;
 }
 
@@ -394,11 +396,11 @@ static void close_and_go_on(struct muster__far *closed)
 
 	far_close(&closed->source);
 	LIST_FOREACH(far, &closed->self->fars, link)
-		if (far->waiting && asks_the_same(far, closed)) {
-			far->waiting = false;
-			ask(far);
-			return;
-		}
+	if (far->waiting && asks_the_same(far, closed)) {
+		far->waiting = false;
+		ask(far);
+		return;
+	}
 }
 
 bool muster__far_reply(struct muster__self *self, const struct muster__line *line, int *fd)
@@ -434,9 +436,8 @@ static struct muster__far *far_by_key(struct muster__self *self, const char *key
 	struct muster__far *far;
 
 	LIST_FOREACH(far, &self->fars, link)
-		if (far->sink != NULL && far->key != NULL && strlen(far->key) == length &&
-		    memcmp(far->key, key, length) == 0)
-			return far;
+	if (far->sink != NULL && far->key != NULL && strlen(far->key) == length && memcmp(far->key, key, length) == 0)
+		return far;
 	return NULL;
 }
 

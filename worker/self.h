@@ -12,16 +12,16 @@ struct muster__self {
 	struct muster_worker peer;
 	struct muster__scoreboard *board; /* NULL, and slot too, under a foreign primary */
 	struct muster__slot *slot;
-	struct muster__fars fars; /* servers that listen through the primary */
-	uint64_t received;        /* hand-overs so far: the number of the last */
+	struct muster__fars fars;   /* servers that listen through the primary */
+	uint64_t received;          /* hand-overs so far: the number of the last */
 	unsigned max[MUSTER__ROWS]; /* limits of shared listeners over all workers, by row */
-	bool refused;             /* a connection, for want of room: the primary is told when there is some */
+	bool refused;               /* a connection, for want of room: the primary is told when there is some */
 	bool leaving;
-	bool asked_to_leave;      /* by the primary: nothing is to be announced */
-	unsigned closing;         /* servers that still have connections */
-	uint64_t farewell;        /* our exitedAfterDisconnect, while its answer is due */
+	bool asked_to_leave; /* by the primary: nothing is to be announced */
+	unsigned closing;    /* servers that still have connections */
+	uint64_t farewell;   /* our exitedAfterDisconnect, while its answer is due */
 	bool farewell_due;
-	struct event deadline;    /* leaving may take this long */
+	struct event deadline; /* leaving may take this long */
 	unsigned orphan_timeout_ms;
 	int status;
 };

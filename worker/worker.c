@@ -102,9 +102,7 @@ static void stop(struct muster__self *self)
 static void on_cluster_line(struct muster__self *self, struct muster__line *line, int *fd)
 {
 	switch (line->act) {
-	case MUSTER__ACT_NEWCONN:
-		muster__far_newconn(self, line, fd);
-		break;
+	case MUSTER__ACT_NEWCONN: muster__far_newconn(self, line, fd); break;
 	case MUSTER__ACT_DISCONNECT:
 		self->asked_to_leave = true;
 		self->peer.exited_after_disconnect = true;
@@ -121,8 +119,7 @@ static void on_cluster_line(struct muster__self *self, struct muster__line *line
 		else if (line->has_ack)
 			muster__far_reply(self, line, fd);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -268,8 +265,7 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 
 static int set_up(struct muster__self *self, const struct muster__plan *plan)
 {
-	int err = plan->app != NULL ? muster__app_run(&self->peer, plan->app) :
-				      plan->function(&self->peer, plan->data);
+	int err = plan->app != NULL ? muster__app_run(&self->peer, plan->app) : plan->function(&self->peer, plan->data);
 
 	if (err < 0)
 		muster__log(MUSTER_LOG_ERROR, "could not start: %s", muster_strerror(err));

@@ -40,7 +40,8 @@ static void on_event(struct bufferevent *connection, short what, void *data)
 		bufferevent_free(connection);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length, void *data)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length,
+		      void *data)
 {
 	struct event_base *base = evconnlistener_get_base(listener);
 	struct bufferevent *connection = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);

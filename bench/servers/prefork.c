@@ -38,7 +38,7 @@ int prefork_parse(struct prefork *prefork, int argc, char **argv)
 
 int prefork_listen(const struct prefork *prefork)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(prefork->port)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(prefork->port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int on = 1;
 

@@ -18,7 +18,7 @@ static int start_hand_over(const struct prefork *prefork, int listener)
 	int channels[PREFORK_WORKERS_MAX];
 
 	for (int i = 0; i < prefork->workers; i++) {
-		struct raw_worker worker = {.listener = -1, .workers = prefork->workers};
+		struct raw_worker worker = { .listener = -1, .workers = prefork->workers };
 		int pair[2];
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
@@ -35,7 +35,7 @@ static int start_hand_over(const struct prefork *prefork, int listener)
 
 static int start_shared(const struct prefork *prefork, int listener)
 {
-	struct raw_worker worker = {.channel = -1, .listener = listener, .workers = prefork->workers};
+	struct raw_worker worker = { .channel = -1, .listener = listener, .workers = prefork->workers };
 
 	for (int i = 0; i < prefork->workers; i++)
 		if (prefork_worker(raw_worker_run, &worker) != 0)

@@ -13,9 +13,9 @@ union control {
 int raw_send(int channel, int fd)
 {
 	char bytes[RAW_MESSAGE] = "newconn";
-	struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-	union control control = {0};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+	struct iovec part = { .iov_base = bytes, .iov_len = sizeof(bytes) };
+	union control control = { 0 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
 	struct cmsghdr *header;
 
 	message.msg_controllen = sizeof(control.bytes);
@@ -30,9 +30,9 @@ int raw_send(int channel, int fd)
 int raw_receive(int channel)
 {
 	char bytes[RAW_MESSAGE];
-	struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct iovec part = { .iov_base = bytes, .iov_len = sizeof(bytes) };
 	union control control;
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
 	struct cmsghdr *header;
 	ssize_t length;
 	int fd;

@@ -35,7 +35,7 @@ struct primary {
 
 static void watch(const struct primary *primary, int fd, int index)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.fd = index};
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = index };
 
 	if (epoll_ctl(primary->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
 		prefork_die("epoll_ctl");

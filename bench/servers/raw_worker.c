@@ -38,7 +38,7 @@ static unsigned accepted;
 
 static void watch(int operation, int fd, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.fd = fd};
+	struct epoll_event event = { .events = events, .data.fd = fd };
 
 	if (epoll_ctl(epoll, operation, fd, &event) != 0)
 		prefork_die("epoll_ctl");

@@ -26,12 +26,13 @@ typedef int (*muster_child_function)(struct muster_channel *parent, void *data);
 struct muster_child_options {
 	muster_child_function function;
 	void *data;
-	const char *const *exec; /* a program and its arguments, NULL-terminated, found as execvp does; Node's or any other */
-	const char *const *env;  /* "NAME=value", NULL-terminated: set beside what is inherited */
+	const char *const
+		*exec; /* a program and its arguments, NULL-terminated, found as execvp does; Node's or any other */
+	const char *const *env; /* "NAME=value", NULL-terminated: set beside what is inherited */
 	const char *cwd;
-	uid_t uid;               /* 0 is as the parent; supplementary groups go with it */
+	uid_t uid; /* 0 is as the parent; supplementary groups go with it */
 	gid_t gid;
-	bool silent;             /* 0 to 2 of the child are sockets: see muster_child_stdio */
+	bool silent; /* 0 to 2 of the child are sockets: see muster_child_stdio */
 };
 
 struct muster_child_handlers {

@@ -28,20 +28,20 @@ typedef int (*muster_worker_function)(struct muster_worker *self, void *data);
 /* Zero is the default for each: cluster.setupPrimary(settings). */
 struct muster_cluster_options {
 	muster_worker_function worker;
-	void *data;                  /* for `worker`; as it was when the worker was forked */
-	enum muster_policy policy;   /* for listeners that name none; 0 is round robin */
-	bool respawn;                /* fork a new worker when one dies without having been asked to leave */
-	unsigned window;             /* unanswered hand-overs per worker; 0 is 16, at most 64 */
-	unsigned backoff_ms;         /* respawn of a worker that never came online: first delay, 0 is 100 ... */
-	unsigned backoff_max_ms;     /* ... doubling up to this, 0 is 10,000 */
-	unsigned orphan_timeout_ms;  /* how long a worker drains once its primary is gone; 0 is 30,000 */
-	const char *const *exec;     /* instead of `worker`: a program and its arguments, NULL-terminated; any that speaks
+	void *data;                 /* for `worker`; as it was when the worker was forked */
+	enum muster_policy policy;  /* for listeners that name none; 0 is round robin */
+	bool respawn;               /* fork a new worker when one dies without having been asked to leave */
+	unsigned window;            /* unanswered hand-overs per worker; 0 is 16, at most 64 */
+	unsigned backoff_ms;        /* respawn of a worker that never came online: first delay, 0 is 100 ... */
+	unsigned backoff_max_ms;    /* ... doubling up to this, 0 is 10,000 */
+	unsigned orphan_timeout_ms; /* how long a worker drains once its primary is gone; 0 is 30,000 */
+	const char *const *exec; /* instead of `worker`: a program and its arguments, NULL-terminated; any that speaks
 	                              * Node's channel: a Node script, or one of ours with muster_worker_run_from_env */
-	const char *const *env;      /* "NAME=value", NULL-terminated: set in each worker */
-	const char *cwd;             /* the working directory of the workers */
-	uid_t uid;                   /* 0 is as the primary; supplementary groups go with it */
+	const char *const *env;  /* "NAME=value", NULL-terminated: set in each worker */
+	const char *cwd;         /* the working directory of the workers */
+	uid_t uid;               /* 0 is as the primary; supplementary groups go with it */
 	gid_t gid;
-	bool own_group;              /* each worker in a process group of its own: Ctrl-C reaches the primary alone */
+	bool own_group; /* each worker in a process group of its own: Ctrl-C reaches the primary alone */
 };
 
 /* One table for the cluster (all workers, and on_close) and for a single worker. */

@@ -14,17 +14,17 @@ extern "C" {
  * Our own codes, beside the system's negated errno values. They lie below -4096, where no errno can be.
  * XX(name without MUSTER_E, number, text)
  */
-#define MUSTER_ERROR_MAP(XX)                                                  \
-	XX(ALREADYLISTENING, -4097, "the server is listening already")        \
-	XX(NOTRUNNING, -4098, "the server is not listening")                  \
-	XX(CLOSED, -4099, "the socket or its loop is closed")                 \
-	XX(ENDED, -4100, "write after end")                                   \
-	XX(DESTROYED, -4101, "the socket has been destroyed")                 \
-	XX(CHANNEL, -4102, "the channel is closed")                           \
-	XX(HANDLETYPE, -4103, "a handle of this type cannot be passed")       \
-	XX(NOTFOUND, -4104, "host name not found")                            \
-	XX(AIAGAIN, -4105, "the name server did not answer, try again later") \
-	XX(BLOCKED, -4106, "the address is blocked")                          \
+#define MUSTER_ERROR_MAP(XX)                                                                                           \
+	XX(ALREADYLISTENING, -4097, "the server is listening already")                                                 \
+	XX(NOTRUNNING, -4098, "the server is not listening")                                                           \
+	XX(CLOSED, -4099, "the socket or its loop is closed")                                                          \
+	XX(ENDED, -4100, "write after end")                                                                            \
+	XX(DESTROYED, -4101, "the socket has been destroyed")                                                          \
+	XX(CHANNEL, -4102, "the channel is closed")                                                                    \
+	XX(HANDLETYPE, -4103, "a handle of this type cannot be passed")                                                \
+	XX(NOTFOUND, -4104, "host name not found")                                                                     \
+	XX(AIAGAIN, -4105, "the name server did not answer, try again later")                                          \
+	XX(BLOCKED, -4106, "the address is blocked")                                                                   \
 	XX(ADDRESS, -4107, "a lookup answered with what is no IP address")
 
 enum muster_error_code {

@@ -20,27 +20,27 @@ struct muster_socket;
 
 /* Zero is Node's default for each. */
 struct muster_server_options {
-	bool allow_half_open;           /* accepted sockets do not end their own side when the peer ends his */
-	bool pause_on_connect;          /* accepted sockets are not read until muster_socket_resume */
-	bool no_delay;                  /* TCP_NODELAY on accepted sockets */
-	bool keep_alive;                /* SO_KEEPALIVE on accepted sockets */
-	unsigned keep_alive_delay_ms;   /* idle time before the first probe; 0 leaves the system's */
-	size_t high_water_mark;         /* of accepted sockets; 0 is 64 KiB */
-	unsigned max_connections;       /* 0 is no limit */
+	bool allow_half_open;                 /* accepted sockets do not end their own side when the peer ends his */
+	bool pause_on_connect;                /* accepted sockets are not read until muster_socket_resume */
+	bool no_delay;                        /* TCP_NODELAY on accepted sockets */
+	bool keep_alive;                      /* SO_KEEPALIVE on accepted sockets */
+	unsigned keep_alive_delay_ms;         /* idle time before the first probe; 0 leaves the system's */
+	size_t high_water_mark;               /* of accepted sockets; 0 is 64 KiB */
+	unsigned max_connections;             /* 0 is no limit */
 	struct muster_block_list *block_list; /* shared; peers on it are closed as they come, and nothing is told */
-	bool drop_max_connection;       /* in a worker: over the limit drop, instead of leaving it to another worker */
+	bool drop_max_connection; /* in a worker: over the limit drop, instead of leaving it to another worker */
 };
 
 struct muster_listen_options {
-	const char *host;       /* an address or a name; NULL is every address, "::" with IPv4 included */
-	unsigned port;          /* 0 is any free port; wins over `path` when not zero */
-	const char *path;       /* a UNIX path; an abstract name is written with a leading '@' */
-	int backlog;            /* 0 is 511; the system's somaxconn cuts it */
-	bool exclusive;         /* in a worker: bind here, share with no one */
-	bool ipv6_only;         /* "::" takes IPv6 alone */
-	bool readable_all;      /* a UNIX path that everybody may read ... */
-	bool writable_all;      /* ... and connect to */
-	bool reuse_port;        /* SO_REUSEPORT: bind here, beside others that do so too */
+	const char *host;          /* an address or a name; NULL is every address, "::" with IPv4 included */
+	unsigned port;             /* 0 is any free port; wins over `path` when not zero */
+	const char *path;          /* a UNIX path; an abstract name is written with a leading '@' */
+	int backlog;               /* 0 is 511; the system's somaxconn cuts it */
+	bool exclusive;            /* in a worker: bind here, share with no one */
+	bool ipv6_only;            /* "::" takes IPv6 alone */
+	bool readable_all;         /* a UNIX path that everybody may read ... */
+	bool writable_all;         /* ... and connect to */
+	bool reuse_port;           /* SO_REUSEPORT: bind here, beside others that do so too */
 	enum muster_policy policy; /* in a worker: how its primary spreads the connections; 0 is the cluster's own */
 };
 

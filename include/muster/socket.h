@@ -44,11 +44,11 @@ MUSTER_API void muster_lookup_answer(struct muster_lookup *reply, int err, const
 				     size_t count);
 
 struct muster_connect_options {
-	const char *host;     /* an address or a name; NULL is "localhost" */
-	unsigned port;        /* required without a path */
-	const char *path;     /* a UNIX path, or an abstract name with a leading '@'; what is for TCP is ignored then */
-	int family;           /* 4 or 6 restricts what a name may resolve to; 0 is both */
-	unsigned timeout_ms;  /* as muster_socket_set_timeout, set before connecting */
+	const char *host;    /* an address or a name; NULL is "localhost" */
+	unsigned port;       /* required without a path */
+	const char *path;    /* a UNIX path, or an abstract name with a leading '@'; what is for TCP is ignored then */
+	int family;          /* 4 or 6 restricts what a name may resolve to; 0 is both */
+	unsigned timeout_ms; /* as muster_socket_set_timeout, set before connecting */
 	const char *local_address;     /* an IP address to connect from; NULL is any */
 	unsigned local_port;           /* a port to connect from; 0 is any */
 	int hints;                     /* AI_ADDRCONFIG, AI_V4MAPPED, AI_ALL of <netdb.h>: how a name is looked up */
@@ -69,8 +69,8 @@ enum muster_ready_state {
 
 struct muster_socket_handlers {
 	/* A host name was looked up, once for each address; err negative and address NULL if that failed. */
-	void (*on_lookup)(struct muster_socket *socket, int err, const struct muster_address *address,
-			  const char *host, void *data);
+	void (*on_lookup)(struct muster_socket *socket, int err, const struct muster_address *address, const char *host,
+			  void *data);
 	void (*on_connect)(struct muster_socket *socket, void *data);
 	void (*on_ready)(struct muster_socket *socket, void *data); /* right after on_connect */
 	/* `bytes` is borrowed until the handler returns. Without on_data or a pipe nothing is read. */

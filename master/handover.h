@@ -1,0 +1,64 @@
+/* master/handover.h - connections on their way from a listener of the primary to its workers. */
+#ifndef MASTER_HANDOVER_H
+#define MASTER_HANDOVER_H
+
+#include "ipc/protocol.h"
+#include "master/table.h"
+#include "src/acceptor.h"
+#include "src/listener.h"
+
+struct muster__member {
+	struct muster__process *process;
+	bool full;       /* it refused, and has not said that it has room */
+	unsigned before; /* what it had accepted in this row when it joined: for a listener that had the row before */
+};
+
+struct muster__listening {
+	LIST_ENTRY(muster__listening) link;
+	struct muster_cluster *cluster;
+	char key[MUSTER__KEY_MAX];
+	char *name; /* of a configured one, which ends only by configuration; else NULL */
+	struct muster__listener socket;
+	enum muster_policy policy;
+	struct muster__acceptor acceptor;
+	struct json_t *data; /* of the first query, echoed to all */
+	struct muster__member *members;
+	size_t member_count, turn;
+	int *returned; /* connections that found no worker, oldest first */
+	size_t returned_count, returned_room;
+	struct event retry;
+	unsigned retry_ms;
+	unsigned row, max_connections;
+	unsigned flying; /* hand-overs of this listener that are on their way */
+	bool deserted;   /* its last member left while a scheduler was asked about it */
+};
+
+/* Its socket is there; and it goes, with whatever waits. */
+void muster__handover_begin(struct muster__listening *listening);
+void muster__handover_end(struct muster__listening *listening);
+
+/* Every worker accepts for itself. */
+bool muster__listening_is_shared(const struct muster__listening *listening);
+/* This worker among its members, or NULL. */
+struct muster__member *muster__handover_member(struct muster__listening *listening,
+					       const struct muster__process *process);
+
+/* Should it be accepting? After any change of its members; and all listeners of a cluster. */
+void muster__handover_derive(struct muster__listening *listening);
+void muster__handover_derive_all(struct muster_cluster *cluster);
+/* True: a scheduler is being asked, and what has changed is looked at when it has answered. */
+bool muster__handover_settle_later(struct muster_cluster *cluster);
+
+/* Accept for workers that share the socket what they may sleep over. */
+void muster__handover_sweep(struct muster__listening *listening);
+/* Accept all that is queued, whoever can take it. */
+void muster__handover_take_queue(struct muster__listening *listening);
+
+/* A hand-over was answered. */
+void muster__handover_answered(struct muster__process *process, uint64_t seq, bool accepted);
+/* The channel of a worker is gone: close what it has served, offer the rest to others. */
+void muster__handover_recover(struct muster__process *process);
+/* A worker has room again. */
+void muster__handover_room(struct muster__process *process);
+
+#endif
