@@ -4,6 +4,7 @@
 #include "src/error.h"
 #include "src/fd.h"
 #include "src/sized.h"
+#include "src/socket_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,14 +57,23 @@ static int duplicate(int fd)
 	return fd < 0 ? MUSTER_EHANDLETYPE : copy < 0 ? -errno : copy;
 }
 
+/* Its server is told before it lets go of it. */
+static int descriptor_of_socket(struct muster_socket *socket, bool keep_open)
+{
+	struct muster__owner *owner = socket->owner;
+	int fd = keep_open || muster_socket_fd(socket) < 0 ? duplicate(muster_socket_fd(socket)) :
+							     muster_socket_take_fd(socket);
+
+	if (fd >= 0 && owner != NULL)
+		owner->sent_away(owner);
+	return fd;
+}
+
 /* The descriptor that travels, given away; negative: why it cannot. */
 static int descriptor_of(const struct muster_message *message)
 {
 	switch (message->handle_type) {
-	case MUSTER_HANDLE_SOCKET:
-		if (message->keep_open || muster_socket_fd(message->handle.socket) < 0)
-			return duplicate(muster_socket_fd(message->handle.socket));
-		return muster_socket_take_fd(message->handle.socket);
+	case MUSTER_HANDLE_SOCKET: return descriptor_of_socket(message->handle.socket, message->keep_open);
 	case MUSTER_HANDLE_SERVER: return duplicate(muster_server_fd(message->handle.server));
 	default: return message->handle.fd >= 0 ? message->handle.fd : -EINVAL;
 	}

@@ -39,6 +39,7 @@ struct muster_server {
 	struct muster__source *source; /* not NULL from listen to close */
 	unsigned connections;
 	struct count_questions questions;
+	bool sent_away;     /* one of its sockets was given to another process */
 	bool ready;         /* the source is bound */
 	bool listening_due; /* on_listening has not been delivered yet */
 	bool error_due;
@@ -230,6 +231,12 @@ static const struct muster__sink_ops sink_ops = {
 	server_ready, server_failed, server_accept_failed, server_adopt, server_takes, server_may_accept,
 };
 
+/* From here on the count of this process is not the whole truth. */
+static void connection_sent_away(struct muster__owner *owner)
+{
+	MUSTER__CONTAINER(owner, struct muster_server, owner)->sent_away = true;
+}
+
 /* One of its sockets has been destroyed. */
 static void connection_gone(struct muster__owner *owner, unsigned row)
 {
@@ -261,6 +268,7 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
 	server->owner.gone = connection_gone;
+	server->owner.sent_away = connection_sent_away;
 	muster__block_list_share(server->options.block_list);
 	STAILQ_INIT(&server->questions);
 	muster__object_init(&server->object, loop, &server_class);
@@ -426,7 +434,7 @@ int muster_server_fd(const struct muster_server *server)
 
 int muster_server_connections(const struct muster_server *server)
 {
-	return (int)server->connections;
+	return server->sent_away ? -1 : (int)server->connections;
 }
 
 static void answer_counts(struct muster_server *server)

@@ -18,6 +18,8 @@ struct muster__output;
 /* Whoever counts a socket, a server: told once, with the row it came with, when the socket is destroyed. */
 struct muster__owner {
 	void (*gone)(struct muster__owner *owner, unsigned row);
+	/* It was given to another process, before it is gone. */
+	void (*sent_away)(struct muster__owner *owner);
 };
 
 /* Why reading stands still. */

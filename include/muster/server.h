@@ -131,7 +131,10 @@ MUSTER_API bool muster_server_is_listening(const struct muster_server *server);
 /* The listening descriptor (borrowed), or -1: a worker served by hand-over has none. */
 MUSTER_API int muster_server_fd(const struct muster_server *server);
 
-/* The connections of this server that are open in this process: the deprecated server.connections. */
+/*
+ * The connections of this server that are open in this process: the deprecated server.connections. -1, Node's null, once one
+ * of them was sent to another process.
+ */
 MUSTER_API int muster_server_connections(const struct muster_server *server);
 
 /* Count them; the answer comes by `done`, never before this returns: server.getConnections. -ENOMEM, MUSTER_ECLOSED. */

@@ -518,8 +518,16 @@ START_TEST(a_connection_that_is_kept_open_counts_once)
 }
 END_TEST
 
+static void keep_count(struct muster_server *server, int err, unsigned count, void *data)
+{
+	(void)server;
+	ck_assert_int_eq(err, 0);
+	*(int *)data = (int)count;
+}
+
 START_TEST(a_socket_that_is_given_away_counts_no_more)
 {
+	int left = -1;
 	struct muster_cluster *cluster = start(obedient, NULL, 1);
 	struct muster_server *server = listening_server(test_loop, &here);
 	int client = client_connect_port(server_port(server));
@@ -529,7 +537,11 @@ START_TEST(a_socket_that_is_given_away_counts_no_more)
 	message = with_socket("\"take socket\"", here.last);
 	ck_assert_int_eq(muster_worker_send(worker_by_id(cluster, 1), &message), 0);
 	run_until_readable(client);
-	ck_assert_int_eq(muster_server_connections(server), 0);
+	/* The count of one process is no longer all there is. */
+	ck_assert_int_eq(muster_server_connections(server), -1);
+	ck_assert_int_eq(muster_server_get_connections(server, keep_count, &left), 0);
+	run_until_idle(test_loop);
+	ck_assert_int_eq(left, 0);
 	muster_server_destroy(server);
 	close(client);
 	close_cluster(cluster, &counts);
