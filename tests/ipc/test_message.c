@@ -410,8 +410,8 @@ START_TEST(forged_envelopes_are_read_as_nothing)
 	static const char *const texts[] = {
 		"{\"cmd\":\"NODE_CLUSTER\"}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":5,\"seq\":\"1\",\"ack\":\"2\",\"key\":7,\"accepted\":\"yes\"}",
-		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"constructor\",\"seq\":-1,\"ack\":-2,\"key\":null,"
-		"\"accepted\":null}",
+		("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"constructor\",\"seq\":-1,\"ack\":-2,\"key\":null,"
+		 "\"accepted\":null}"),
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\\u0000\",\"seq\":1.5,\"ack\":[],\"key\":{}}",
 		"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"\",\"ack\":1e3}",
 	};
