@@ -26,7 +26,7 @@ enum muster_handle_type {
 /*
  * A message, sent or received. Received, everything in it is borrowed until the handler returns, and a handle is closed then
  * unless it was taken; `handle_type` is what the sender calls it, and each of the take functions serves. A message that is
- * legal JSON but more than jansson can hold has `text` and no `json`.
+ * legal JSON but more than jansson can hold has `text` and no `json`; with a handle `text` is the whole line on the wire.
  */
 struct muster_message {
 	struct json_t *json; /* the value; to send, borrowed; NULL: send `text`, ready-made JSON on one line */
