@@ -1,8 +1,9 @@
 /*
- * Where connections come from: an ordinary close leaves a TIME_WAIT entry at the client for a minute, and one address has
- * about 28,000 ports. So the source address moves on through 127.1.0.0/16 before the ports of one are used up; no run
- * ever waits for a port or meets an old entry, and the server sees the ordinary end of a connection. Closing with a reset
- * instead would spare the entries, but also the server's own FIN, which is a large part of what a connection costs.
+ * Where connections come from: an ordinary close leaves a TIME_WAIT entry at the client for a minute, and one address
+ * has about 28,000 ports. So the source address moves on through 127.1.0.0/16 before the ports of one are used up; no
+ * run ever waits for a port or meets an old entry, and the server sees the ordinary end of a connection. Closing with a
+ * reset instead would spare the entries, but also the server's own FIN, which is a large part of what a connection
+ * costs.
  */
 #include "bench/client.h"
 

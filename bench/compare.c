@@ -1,6 +1,7 @@
 /*
- * The order of a run: rounds outside, servers inside, so a slow minute of the machine falls on all of them alike. Each server
- * is started afresh in each round, and runs alone. Nothing here is a test: a goal missed is printed and ends nothing.
+ * The order of a run: rounds outside, servers inside, so a slow minute of the machine falls on all of them alike. Each
+ * server is started afresh in each round, and runs alone. Nothing here is a test: a goal missed is printed and ends
+ * nothing.
  */
 #include "bench/compare.h"
 
@@ -63,6 +64,13 @@ static void record(struct sheet *sheet, int subject, int round, const double *va
 		sheet_set(sheet, subject, i, round, values[i]);
 }
 
+static const char *reason(int error)
+{
+	if (error == -ECHILD)
+		return "it or one of its workers ended";
+	return strerror(-error);
+}
+
 static void run_trial(const struct comparison *comparison, const struct trial *trial, int index, struct sheet *sheet)
 {
 	const struct subject *subject = &subjects[index];
@@ -77,7 +85,7 @@ static void run_trial(const struct comparison *comparison, const struct trial *t
 		record(sheet, index, trial->round, values);
 	else if (error != -EINTR)
 		note_fault("%s: %s: round %d is left out: %s", comparison->name, subject->name, trial->round + 1,
-			   strerror(-error));
+			   reason(error));
 	note_progress("%s, round %d of %d: %s, %.1f s\n", comparison->name, trial->round + 1, trial->options->rounds,
 		      subject->name, clock_seconds_since(begin));
 }

@@ -1,4 +1,4 @@
-/* bench/compare.h - a comparison: what is measured of each server, which figures are printed, which goals stand beside them. */
+/* bench/compare.h - a comparison: what is measured of each server, what is printed, and the goals beside it. */
 #ifndef BENCH_COMPARE_H
 #define BENCH_COMPARE_H
 

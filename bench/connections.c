@@ -1,7 +1,7 @@
 /*
- * One slot per connection in flight, all on one epoll; a slot that is done starts the next connection at once. The client
- * is single-threaded and does as little as it can: over loopback the handshake is over when connect returns, so it sends
- * without asking epoll first, and registers the descriptor once, for reading.
+ * One slot per connection in flight, all on one epoll; a slot that is done starts the next connection at once. The
+ * client is single-threaded and does as little as it can: over loopback the handshake is over when connect returns, so
+ * it sends without asking epoll first, and registers the descriptor once, for reading.
  */
 #include "bench/connections.h"
 

@@ -1,4 +1,4 @@
-/* bench/connections.h - load made of short connections: connect, send 64 bytes, read them back, close. A closed loop. */
+/* bench/connections.h - a closed loop of short connections: connect, send 64 bytes, read them back, close. */
 #ifndef BENCH_CONNECTIONS_H
 #define BENCH_CONNECTIONS_H
 
@@ -22,8 +22,8 @@ struct connections_result {
 };
 
 /*
- * Run the plan to its end. 0, or a negative error: -ETIMEDOUT, -EINTR when the user wants to stop, -EPROTO when too many
- * connections failed. The result holds what was done in either case and must be freed.
+ * Run the plan to its end. 0, or a negative error: -ETIMEDOUT, -EINTR when the user wants to stop, -EPROTO when too
+ * many connections failed. The result holds what was done in either case and must be freed.
  */
 int connections_run(const struct connections_plan *plan, struct connections_result *result);
 

@@ -1,6 +1,6 @@
 /*
- * What bytes on a lasting connection cost. Four workloads, each on new connections: one message in flight on 64 of them,
- * sixteen in flight, one in flight on very many, and as much as goes through on 4.
+ * What bytes on a lasting connection cost. Four workloads, each on new connections: one message in flight on 64 of
+ * them, sixteen in flight, one in flight on very many, and as much as goes through on 4.
  */
 #include "bench/compare.h"
 
@@ -34,8 +34,9 @@ static const struct metric metrics[] = {
 };
 
 struct workload {
-	int connections;
-	uint64_t unit; /* what CPU is given for: bytes of one message, or a megabyte */
+	int sets;        /* each in a client's thread of its own */
+	int connections; /* per set */
+	uint64_t unit;   /* what CPU is given for: bytes of one message, or a megabyte */
 	struct streams_plan plan;
 	enum value cpu;
 	enum value rate; /* units per second */
@@ -43,20 +44,23 @@ struct workload {
 
 static void conditions(const struct options *options)
 {
-	printf("%ld messages of %d bytes on %d connections (many: %d); bulk: %ld MB on %d; %d workers, %d rounds.\n\n",
-	       options->messages, CLIENT_MESSAGE, CONNECTIONS, options->active, options->megabytes, BULK_CONNECTIONS,
-	       options->workers, options->rounds);
+	printf("%ld messages of %d bytes on %d connections (many: %d), %d times as many with 16 in flight; ",
+	       options->messages, CLIENT_MESSAGE, CONNECTIONS, options->active, DEPTH);
+	printf("bulk: %ld MB on %d; %d workers, %d rounds.\n\n", options->megabytes, BULK_CONNECTIONS, options->workers,
+	       options->rounds);
 }
 
 static struct workload small(const struct options *options, int connections, int depth, enum value cpu, enum value rate)
 {
 	return (struct workload){
+		.sets = 1,
 		.connections = connections,
 		.unit = CLIENT_MESSAGE,
 		.plan = {
 			.message = CLIENT_MESSAGE,
 			.window = (uint64_t)depth * CLIENT_MESSAGE,
-			.total = (uint64_t)options->messages * CLIENT_MESSAGE,
+			/* As many times more as they are cheaper: each workload lasts about a second. */
+			.total = (uint64_t)options->messages * (uint64_t)depth * CLIENT_MESSAGE,
 			.verify = true,
 			.seconds = options->seconds,
 		},
@@ -68,10 +72,11 @@ static struct workload small(const struct options *options, int connections, int
 /* Not verified: comparing would cost the client as much as the copy that is measured. */
 static struct workload bulk(const struct options *options)
 {
-	uint64_t messages = (uint64_t)options->megabytes * MEGABYTE / BULK_MESSAGE + 1;
+	uint64_t messages = (uint64_t)options->megabytes * MEGABYTE / BULK_CONNECTIONS / BULK_MESSAGE + 1;
 
 	return (struct workload){
-		.connections = BULK_CONNECTIONS,
+		.sets = BULK_CONNECTIONS,
+		.connections = 1,
 		.unit = MEGABYTE,
 		.plan = {
 			.message = BULK_MESSAGE,
@@ -84,10 +89,9 @@ static struct workload bulk(const struct options *options)
 	};
 }
 
-static int run_streams(const struct trial *trial, const struct workload *workload, struct streams *streams,
-		       double *values)
+static int run_streams(const struct trial *trial, const struct workload *workload, struct streams *sets, double *values)
 {
-	double units = (double)workload->plan.total / (double)workload->unit;
+	double units = (double)workload->sets * (double)workload->plan.total / (double)workload->unit;
 	struct tree before, after;
 	double cpu, seconds;
 	int error = tree_read(&before, trial->server->pid);
@@ -95,7 +99,7 @@ static int run_streams(const struct trial *trial, const struct workload *workloa
 	if (error != 0)
 		return error;
 	cpu = tree_cpu(&before);
-	error = streams_run(streams, &workload->plan, &seconds);
+	error = streams_run(sets, workload->sets, &workload->plan, &seconds);
 	cpu = tree_cpu(&before) - cpu;
 	if (error == 0)
 		error = tree_read(&after, trial->server->pid);
@@ -110,12 +114,16 @@ static int run_streams(const struct trial *trial, const struct workload *workloa
 
 static int run_workload(const struct trial *trial, const struct workload *workload, double *values)
 {
-	struct streams streams;
-	int error = streams_open(&streams, trial->server->port, workload->connections);
+	struct streams sets[STREAMS_SETS_MAX];
+	int opened = 0;
+	int error = 0;
 
+	while (error == 0 && opened < workload->sets)
+		error = streams_open(&sets[opened++], trial->server->port, workload->connections);
 	if (error == 0)
-		error = run_streams(trial, workload, &streams, values);
-	streams_close(&streams);
+		error = run_streams(trial, workload, sets, values);
+	while (opened > 0)
+		streams_close(&sets[--opened]);
 	return error;
 }
 

@@ -1,6 +1,6 @@
 /*
- * What a short connection costs: accept, pass it to a worker or not, 64 bytes to and fro, close. CPU and rate are taken with
- * many connections in flight, where a server can batch; latency with one, where every wake-up shows.
+ * What a short connection costs: accept, pass it to a worker or not, 64 bytes to and fro, close. CPU and rate are taken
+ * with many connections in flight, where a server can batch; latency with one, where every wake-up shows.
  */
 #include "bench/compare.h"
 
@@ -40,7 +40,7 @@ static const struct metric metrics[] = {
 	  "raw-shared",
 	  { GOAL_NONE, 0, 0 } },
 	{ "Latency with 1 in flight, 99th percentile", "us", P99, POLICY_ANY, "raw-shared", { GOAL_NONE, 0, 0 } },
-	{ "System calls per connection, handed over",
+	{ "System calls per connection, handed over (goal for 2 workers)",
 	  "calls",
 	  SYSCALLS,
 	  POLICY_HAND_OVER,
@@ -152,11 +152,13 @@ static void measure_syscalls(const struct trial *trial, double *values)
 
 	if (error == 0)
 		error = syscalls_start(&syscalls, &tree);
-	if (error == -EACCES || error == -EPERM || error == -ENOENT)
+	if (error == -EACCES || error == -EPERM || error == -ENOENT) {
 		note_skip("system calls are not counted: that takes root, and tracefs mounted");
-	else if (error == 0)
+		return;
+	}
+	if (error == 0)
 		error = count_syscalls(trial, &syscalls, values);
-	else if (!stop_requested())
+	if (error != 0 && !stop_requested())
 		note_fault("%s: system calls are not counted: %s", trial->server->subject->name, strerror(-error));
 }
 

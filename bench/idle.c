@@ -1,6 +1,6 @@
 /*
- * What a connection costs that does nothing: memory of the whole tree at rest and with many connections open, each after one
- * message to and fro. And how evenly they lie: the descriptors that each worker has more than before.
+ * What a connection costs that does nothing: memory of the whole tree at rest and with many connections open, each
+ * after one message to and fro. And how evenly they lie: the descriptors that each worker has more than before.
  */
 #include "bench/compare.h"
 

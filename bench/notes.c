@@ -29,7 +29,7 @@ static void add(const char *format, va_list arguments)
 		return;
 	fprintf(stderr, "bench-run: %s\n", note);
 	if (count < NOTES_MAX)
-		strcpy(notes[count++], note);
+		memcpy(notes[count++], note, sizeof(note));
 	else
 		dropped++;
 }

@@ -1,4 +1,4 @@
-/* bench/notes.h - what a reader of the tables must know: servers left out, loads that failed. Said at once and again at the end. */
+/* bench/notes.h - what a reader of the tables must know: servers left out, loads that failed. */
 #ifndef BENCH_NOTES_H
 #define BENCH_NOTES_H
 

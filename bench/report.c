@@ -1,7 +1,7 @@
 /*
- * One table per metric, one row per server: the median with the whole range, the ratio against the limit with its range, and
- * beside our own rows the goal and whether it was reached. Rows of servers that were not measured are absent; the notes
- * after the tables say why.
+ * One table per metric, one row per server: the median with the whole range, the ratio against the limit with its
+ * range, and beside our own rows the goal and whether it was reached. Rows of servers that were not measured are
+ * absent; the notes after the tables say why.
  */
 #include "bench/report.h"
 
@@ -24,9 +24,9 @@ void report_heading(void)
 	if (localtime_r(&now, &local) != NULL)
 		strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &local);
 	uname(&system);
-	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its rounds,\n",
-	       day, system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
-	printf("with the lowest and the highest. Ratios are taken within each round.\n\n");
+	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its\n", day,
+	       system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
+	printf("rounds, with the lowest and the highest. Ratios are taken within each round.\n\n");
 }
 
 /* Three digits that matter, and no exponent. */

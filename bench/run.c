@@ -29,6 +29,32 @@ static bool is_known(const struct options *options)
 	return false;
 }
 
+static bool is_subject(const char *name, size_t length)
+{
+	for (int i = 0; i < subject_count; i++)
+		if (strlen(subjects[i].name) == length && strncmp(subjects[i].name, name, length) == 0)
+			return true;
+	return false;
+}
+
+/* A name misspelt would otherwise be a server that is silently left out. */
+static bool are_subjects(const char *list)
+{
+	while (list != NULL && *list != '\0') {
+		size_t length = strcspn(list, ",");
+
+		if (!is_subject(list, length)) {
+			fprintf(stderr, "bench-run: there is no server %.*s; there are", (int)length, list);
+			for (int i = 0; i < subject_count; i++)
+				fprintf(stderr, " %s", subjects[i].name);
+			fputc('\n', stderr);
+			return false;
+		}
+		list += length + (list[length] == ',');
+	}
+	return true;
+}
+
 static void clamp(int *connections, const char *name, int max)
 {
 	if (*connections <= max)
@@ -79,7 +105,7 @@ int main(int argc, char **argv)
 
 	if (error != 0)
 		return error > 0 ? 0 : STATUS_USAGE;
-	if (!is_known(&options))
+	if (!is_known(&options) || !are_subjects(options.only))
 		return STATUS_USAGE;
 	stop_install();
 	raise_descriptors(&options);

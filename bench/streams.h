@@ -5,8 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { STREAMS_SETS_MAX = 16 };
+
 struct stream;
 
+/* A set of connections and what one thread needs to serve them. */
 struct streams {
 	struct stream *list;
 	char *buffer;
@@ -19,7 +22,7 @@ struct streams {
 struct streams_plan {
 	uint64_t message; /* bytes sent at least at a time, unless the socket takes fewer */
 	uint64_t window;  /* bytes on their way per connection; equal to `message`: ping-pong */
-	uint64_t total;   /* bytes over all connections; a multiple of `message` */
+	uint64_t total;   /* bytes over all connections of one set; a multiple of `message` */
 	bool verify;      /* compare what comes back */
 	int seconds;      /* give up after */
 };
@@ -30,8 +33,11 @@ struct streams_plan {
  */
 int streams_open(struct streams *streams, uint16_t port, int count);
 
-/* Send and receive `total` bytes. 0 and the time it took, or a negative error. */
-int streams_run(struct streams *streams, const struct streams_plan *plan, double *seconds);
+/*
+ * Send and receive `total` bytes on each of `count` sets of connections, every set in a thread of its own. 0 and the
+ * time it took until the last had ended, or a negative error.
+ */
+int streams_run(struct streams *sets, int count, const struct streams_plan *plan, double *seconds);
 
 void streams_close(struct streams *streams);
 

@@ -2,8 +2,8 @@
  * The table of servers and the way to run any of them. A server is a program that stays in the foreground, listens on
  * the port it is given, and has one process per worker; another peer is one row and one function that says its command.
  *
- * What it promises: nothing outlives a stop. The driver adopts orphans (PR_SET_CHILD_SUBREAPER), so workers whose primary has
- * gone are its children, and can be told from other people's processes without guessing.
+ * What it promises: nothing outlives a stop. The driver adopts orphans (PR_SET_CHILD_SUBREAPER), so workers whose
+ * primary has gone are its children, and can be told from other people's processes without guessing.
  */
 #include "bench/subject.h"
 

@@ -55,8 +55,8 @@ void launch_clear(struct launch *launch);
 int subject_find(const struct subject *subject, const struct launch *launch, char *program, size_t size);
 
 /*
- * Start a server and wait until all its workers are there and it has echoed a message. 0 or a negative error; nothing is left
- * running then. It ends with the driver, however that ends.
+ * Start a server and wait until all its workers are there and it has echoed a message. 0 or a negative error; nothing
+ * is left running then. It ends with the driver, however that ends.
  */
 int server_start(struct server *server, const struct subject *subject, const struct launch *launch);
 

@@ -1,6 +1,6 @@
 /*
- * Why not strace: it stops a process twice at each call. A server so slowed finds more work each time it wakes, and makes
- * fewer calls per connection than it does in earnest. The trace point costs a fraction of a microsecond.
+ * Why not strace: it stops a process twice at each call. A server so slowed finds more work each time it wakes, and
+ * makes fewer calls per connection than it does in earnest. The trace point costs a fraction of a microsecond.
  */
 #include "bench/syscalls.h"
 

@@ -10,8 +10,8 @@ struct syscalls {
 };
 
 /*
- * Begin to count every thread of the tree, and those that it starts. 0, or a negative error: -EACCES, -EPERM or -ENOENT when
- * the user may not trace (it takes root on most systems). To be stopped only after a 0.
+ * Begin to count every thread of the tree, and those that it starts. 0, or a negative error: -EACCES, -EPERM or -ENOENT
+ * when the user may not trace (it takes root on most systems). To be stopped only after a 0.
  */
 int syscalls_start(struct syscalls *syscalls, const struct tree *tree);
 

@@ -1,7 +1,7 @@
 /*
- * Which clock: each process's own CPU clock (clock_getcpuclockid). It holds the scheduler's run time of all threads, also
- * of those that have ended, in nanoseconds; utime and stime of /proc/PID/stat say the same in steps of 10 ms.
- * A descendant is found by its parent, not by its process group: daemons change groups.
+ * Which clock: each process's own CPU clock (clock_getcpuclockid). It holds the scheduler's run time of all threads,
+ * also of those that have ended, in nanoseconds; utime and stime of /proc/PID/stat say the same in steps of 10 ms. A
+ * descendant is found by its parent, not by its process group: daemons change groups.
  */
 #include "bench/tree.h"
 

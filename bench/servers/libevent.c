@@ -1,6 +1,6 @@
 /*
- * bench-libevent: what one gets from libevent in the plain way: workers that share a listener, an evconnlistener each, and a
- * bufferevent per connection. It does not pass connections, so it takes "shared" only.
+ * bench-libevent: what one gets from libevent in the plain way: workers that share a listener, an evconnlistener each,
+ * and a bufferevent per connection. It does not pass connections, so it takes "shared" only.
  */
 #include "bench/servers/prefork.h"
 

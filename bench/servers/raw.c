@@ -1,7 +1,7 @@
 /*
- * bench-raw: the limit. What a prefork echo server costs when it is written by hand for that one purpose, on epoll, with a
- * binary channel, no timers, no logs, no errors survived. Others are measured against it. Like them it keeps the promise that a
- * connection is closed by the primary only when a worker has answered for it.
+ * bench-raw: the limit. What a prefork echo server costs when it is written by hand for that one purpose, on epoll,
+ * with a binary channel, no timers, no logs, no errors survived. Others are measured against it. Like them it keeps the
+ * promise that a connection is closed by the primary only when a worker has answered for it.
  */
 #include "bench/servers/raw.h"
 

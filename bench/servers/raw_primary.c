@@ -1,6 +1,7 @@
 /*
- * Accepts until there is nothing more, in turns that are bounded, and passes each connection to the next worker that has fewer
- * than RAW_WINDOW without an answer. When none has, it stops watching the listener: the kernel's backlog is the queue.
+ * Accepts until there is nothing more, in turns that are bounded, and passes each connection to the next worker that
+ * has fewer than RAW_WINDOW without an answer. When none has, it stops watching the listener: the kernel's backlog is
+ * the queue.
  */
 #include "bench/servers/raw.h"
 

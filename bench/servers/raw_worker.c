@@ -1,10 +1,10 @@
 /*
- * Echoes. Connections come over the channel or from the shared listener. The listener is watched with EPOLLEXCLUSIVE, one
- * wake-up per connection, and added again after each k-th accept, which moves this worker to the end of the kernel's queue:
- * without that a few workers get everything.
+ * Echoes. Connections come over the channel or from the shared listener. The listener is watched with EPOLLEXCLUSIVE,
+ * one wake-up per connection, and added again after each k-th accept, which moves this worker to the end of the
+ * kernel's queue: without that a few workers get everything.
  *
- * An idle connection costs 8 bytes here: its place in a table by descriptor. Output that the socket does not take is kept in
- * a block of its own, and nothing is read meanwhile.
+ * An idle connection costs 8 bytes here: its place in a table by descriptor. Output that the socket does not take is
+ * kept in a block of its own, and nothing is read meanwhile.
  */
 #include "bench/servers/raw.h"
 
