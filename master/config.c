@@ -19,6 +19,7 @@ enum {
 	CHUNK = 16 << 10,
 	CONNECTIONS_MAX = 1000000000,
 	BACKOFF_MAX = 3600000,
+	FD_NAME_MAX = 255, /* systemd's */
 };
 
 static void check_restart(struct muster__reader *reader, const struct muster__node *node);
@@ -65,6 +66,7 @@ static const struct muster__key listener_keys[] = {
 	{ "host", MUSTER__KIND_TEXT, LISTENER(host) },
 	{ "port", MUSTER__KIND_NUMBER, LISTENER(port), .max = 65535 },
 	{ "path", MUSTER__KIND_SOCKET, LISTENER(path) },
+	{ "fd_name", MUSTER__KIND_TEXT, LISTENER(fd_name) },
 	{ "policy", MUSTER__KIND_CHOICE, LISTENER(policy), .choices = policies, .fallback = MUSTER_POLICY_ROUND_ROBIN },
 	{ "backlog", MUSTER__KIND_NUMBER, LISTENER(backlog), .min = 1, .max = 65535 },
 	{ "max_connections", MUSTER__KIND_NUMBER, LISTENER(max_connections), .max = CONNECTIONS_MAX },
@@ -190,11 +192,34 @@ static void name_listener(struct muster__reader *reader, struct muster__config_l
 
 	if (has(value, "name"))
 		return;
-	if (listener->path)
-		muster__put_text(reader, &listener->name, strdup(listener->path));
+	if (listener->path || listener->fd_name)
+		muster__put_text(reader, &listener->name, strdup(listener->path ? listener->path : listener->fd_name));
 	else if (has(value, "port") && json_integer_value(json_object_get(value, "port")) == listener->port)
 		muster__put_text(reader, &listener->name,
 				 muster__new_text(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, listener->port));
+}
+
+/* What each of these keys is refused for, where it is there. */
+static void refuse_keys(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
+			const char *const *keys, const char *text)
+{
+	for (; *keys; keys++)
+		if (has(value, *keys))
+			complain_key(reader, at, *keys, text);
+}
+
+/* The place of a socket that was bound by another is his choice, and so is who may connect to it. */
+static void check_fd_name(struct muster__reader *reader, const struct muster__node *node)
+{
+	static const char *const others[] = {
+		"port", "host", "path", "ipv6_only", "readable_all", "writable_all", NULL
+	};
+	const char *name = ((const struct muster__config_listener *)node->base)->fd_name;
+
+	refuse_keys(reader, node->at, node->value, others, "cannot stand beside \"fd_name\"");
+	if (name && (strchr(name, ':') || strlen(name) > FD_NAME_MAX))
+		complain_key(reader, node->at, "fd_name",
+			     "is no name that systemd can give: it has a colon, or is too long");
 }
 
 static void check_listener(struct muster__reader *reader, const struct muster__node *node)
@@ -202,6 +227,11 @@ static void check_listener(struct muster__reader *reader, const struct muster__n
 	struct muster__config_listener *listener = node->base;
 	bool is_path = has(node->value, "path");
 
+	if (has(node->value, "fd_name")) {
+		check_fd_name(reader, node);
+		name_listener(reader, listener, node->value);
+		return;
+	}
 	check_place(reader, node);
 	if (is_path && has(node->value, "ipv6_only"))
 		complain_key(reader, node->at, "ipv6_only", "cannot stand beside \"path\"");
@@ -219,15 +249,6 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 	check_place(reader, node);
 	if (has(node->value, "port") && !has(node->value, "host") && !has(node->value, "path"))
 		muster__complain(reader, node->at, "\"host\" is missing");
-}
-
-/* What each of these keys is refused for, where it is there. */
-static void refuse_keys(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
-			const char *const *keys, const char *text)
-{
-	for (; *keys; keys++)
-		if (has(value, *keys))
-			complain_key(reader, at, *keys, text);
 }
 
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)

@@ -31,11 +31,12 @@ struct muster__config_application {
 	unsigned workers;
 };
 
-/* It listens on a port if `path` is NULL. */
+/* It listens on a port if neither `path` nor `fd_name` is given. */
 struct muster__config_listener {
-	char *name; /* given, or "127.0.0.1:80", "[::1]:80", "*:80", or the path */
-	char *host; /* NULL: every address */
-	char *path; /* at most MUSTER__CONFIG_PATH_MAX bytes; a leading '@' marks an abstract name */
+	char *name;    /* given, or "127.0.0.1:80", "[::1]:80", "*:80", or the path, or fd_name */
+	char *host;    /* NULL: every address */
+	char *path;    /* at most MUSTER__CONFIG_PATH_MAX bytes; a leading '@' marks an abstract name */
+	char *fd_name; /* of a socket that whoever starts us has bound */
 	unsigned port;
 	enum muster_policy policy; /* never MUSTER_POLICY_DEFAULT */
 	int backlog;               /* 0 is the library's default */

@@ -89,7 +89,7 @@ static bool is_same_path(const struct muster__listener *socket, const char *path
 {
 	struct stat status;
 
-	return socket->path != NULL && stat(path, &status) == 0 && status.st_dev == socket->device &&
+	return socket->inode != 0 && stat(path, &status) == 0 && status.st_dev == socket->device &&
 	       status.st_ino == socket->inode;
 }
 

@@ -179,18 +179,36 @@ static void on_close(struct muster_cluster *cluster, void *data)
 		finish_if_empty(app->service);
 }
 
+/* Takes the line. */
+static void add_line(struct muster__config_errors *errors, char *line)
+{
+	char **lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines);
+
+	if (lines == NULL) {
+		free(line);
+		return;
+	}
+	errors->lines = lines;
+	lines[errors->count++] = line;
+}
+
 static int complain(struct muster__config_errors *errors, const struct muster__config_listener *listener,
 		    const struct muster_error *error)
 {
-	char **lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines), text[256];
+	bool is_missing = listener->fd_name != NULL && error->code == -ENOENT;
+	char *line, text[256];
+	int length;
 
-	if (lines == NULL)
-		return error->code;
-	errors->lines = lines;
 	muster_error_format(error, text, sizeof text);
-	if (asprintf(&lines[errors->count], "listener %s: %s: %s", listener->name, text, muster_strerror(error->code)) >
-	    0)
-		errors->count++;
+	if (is_missing)
+		length = asprintf(&line,
+				  "listener %s: no socket named %s was passed to musterd: is there a .socket "
+				  "unit with FileDescriptorName=%s?",
+				  listener->name, listener->fd_name, listener->fd_name);
+	else
+		length = asprintf(&line, "listener %s: %s: %s", listener->name, text, muster_strerror(error->code));
+	if (length > 0)
+		add_line(errors, line);
 	return error->code;
 }
 
@@ -218,7 +236,6 @@ static int plan_listener(struct muster__app_listener *plan, const struct muster_
 		.name = listener->name,
 		.listen = {
 			.port = listener->port,
-			.path = listener->path,
 			.backlog = listener->backlog,
 			.ipv6_only = listener->ipv6_only,
 			.readable_all = listener->readable_all,
@@ -232,7 +249,44 @@ static int plan_listener(struct muster__app_listener *plan, const struct muster_
 		},
 		.timeout_ms = listener->timeout_ms,
 	};
+	if (listener->path != NULL && (plan->listen.path = strdup(listener->path)) == NULL)
+		return -ENOMEM;
 	return listener->host != NULL ? resolve(listener->host, (char **)&plan->listen.host) : 0;
+}
+
+/* What a worker asks for is where it is bound. */
+static int plan_place(struct muster_listen_options *options, const struct muster__listener *socket)
+{
+	struct muster_address bound;
+	char text[sizeof bound.text];
+	int err = muster__address_local(&bound, socket->fd);
+
+	if (err < 0)
+		return err;
+	if (bound.family != MUSTER__FAMILY_UNIX) {
+		options->port = bound.port;
+		options->host = strdup(bound.text);
+		return options->host != NULL ? 0 : -ENOMEM;
+	}
+	bound.port = 0;
+	muster_address_format(&bound, text, sizeof text);
+	options->path = strdup(text);
+	return options->path != NULL ? 0 : -ENOMEM;
+}
+
+/* 0, -ENOENT: there is none, it is to be bound; or another error. */
+static int inherit(struct muster__service *service, const struct muster__config_listener *listener,
+		   struct muster__app_listener *plan, struct muster__listener *socket)
+{
+	struct muster__inherited_wish wish = { listener->fd_name, listener->name, &plan->listen };
+	int err = service->inherited != NULL ? muster__inherited_take(service->inherited, &wish, socket) : -ENOENT;
+
+	if (err < 0 || listener->fd_name == NULL)
+		return err;
+	err = plan_place(&plan->listen, socket);
+	if (err < 0)
+		muster__listener_close(socket, false);
+	return err;
 }
 
 static int bind_listener(struct muster__listener *socket, const struct muster_listen_options *options,
@@ -245,10 +299,31 @@ static int bind_listener(struct muster__listener *socket, const struct muster_li
 		muster__address_named(&error->address, MUSTER__FAMILY_UNIX, options->path, 0);
 		return err;
 	}
-	err = muster__listener_bind(socket, options, error);
-	if (err == 0 && (err = muster__listener_listen(socket, options->backlog, error)) < 0)
+	return muster__listener_bind(socket, options, error);
+}
+
+/* The backlog of a socket that listens already is its owner's choice, unless the file has one. */
+static int listen_on(struct muster__listener *socket, const struct muster_listen_options *options,
+		     struct muster_error *error)
+{
+	int err = 0;
+
+	if (!socket->foreign || options->backlog > 0 || !muster__fd_is_listening(socket->fd))
+		err = muster__listener_listen(socket, options->backlog, error);
+	if (err < 0)
 		muster__listener_close(socket, true);
 	return err;
+}
+
+static int open_socket(struct muster__service *service, const struct muster__config_listener *listener,
+		       struct muster__app_listener *plan, struct muster__listener *socket, struct muster_error *error)
+{
+	int err = inherit(service, listener, plan, socket);
+
+	*error = (struct muster_error){ .code = err, .call = "getsockname" };
+	if (err == -ENOENT && listener->fd_name == NULL)
+		err = bind_listener(socket, &plan->listen, error);
+	return err == 0 ? listen_on(socket, &plan->listen, error) : err;
 }
 
 static int open_listener(struct muster__service_app *app, const struct muster__config_listener *listener,
@@ -264,7 +339,7 @@ static int open_listener(struct muster__service_app *app, const struct muster__c
 	error.code = err;
 	error.call = "getaddrinfo";
 	if (err == 0)
-		err = bind_listener(&socket, &plan->listen, &error);
+		err = open_socket(app->service, listener, plan, &socket, &error);
 	if (err < 0)
 		return complain(errors, listener, &error);
 	return muster__listening_configure(app->cluster, plan, &socket, listener->max_connections, &listening);
@@ -378,8 +453,10 @@ void muster__service_free(struct muster__service *service)
 	size_t i, k;
 
 	for (i = 0; i < service->app_count; i++) {
-		for (k = 0; k < service->apps[i].plan.listener_count; k++)
+		for (k = 0; k < service->apps[i].plan.listener_count; k++) {
 			free((char *)service->apps[i].listeners[k].listen.host);
+			free((char *)service->apps[i].listeners[k].listen.path);
+		}
 		free(service->apps[i].listeners);
 	}
 	free(service->apps);

@@ -4,6 +4,7 @@
 
 #include "master/cluster.h"
 #include "master/config.h"
+#include "master/inherited.h"
 #include "master/permit.h"
 
 struct muster__service;
@@ -31,6 +32,7 @@ enum muster__phase {
 struct muster__service {
 	struct muster_loop *loop;
 	const struct muster__config *config;
+	struct muster__inherited *inherited; /* sockets to be asked before any is bound; borrowed, or NULL */
 	struct muster__scoreboard *board;
 	struct muster__service_app *apps;
 	size_t app_count;

@@ -4,6 +4,7 @@
 
 #include <muster/error.h>
 #include <muster/server.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct muster_loop;
@@ -15,6 +16,7 @@ struct muster__listener {
 	char *path; /* ours to unlink, or NULL */
 	dev_t device;
 	ino_t inode; /* of the path as we made it: another one by that name is not ours */
+	bool foreign; /* it came from somebody who keeps it, as systemd does; its file, if it has one, is known all the same */
 };
 
 #define MUSTER__LISTENER_NONE ((struct muster__listener){ .fd = -1 })

@@ -183,6 +183,18 @@ static int bound_path(const char *path)
 #define AT_PATH                                                                                                        \
 	"'workers': 1, 'listeners': [ { 'name': 'here', 'path': 'echo.sock', 'application': 'echo' } ], " ECHO_APP
 
+START_TEST(a_socket_that_was_not_passed_is_named_with_its_listener)
+{
+	struct daemon *daemon = daemon_configure("'listeners': [ { 'name': 'web', 'fd_name': 'activated', "
+						 "'application': 'echo' } ], " ECHO_APP);
+
+	daemon_launch(daemon, NULL);
+	ck_assert_int_eq(daemon_wait(daemon), 1);
+	ck_assert_uint_eq(daemon_logged(daemon, "listener web: no socket named activated was passed to musterd"), 1);
+	daemon_free(daemon);
+}
+END_TEST
+
 START_TEST(a_dead_socket_in_the_place_of_a_listener_is_replaced)
 {
 	struct daemon *daemon;
@@ -474,6 +486,7 @@ int main(void)
 	tcase_add_loop_test(tcase, musterd_says_what_is_wrong_with_its_words, 0, COUNT_OF(bad_words));
 	tcase = add_case(suite, "listeners");
 	tcase_add_test(tcase, a_port_in_use_is_named_with_its_listener_and_nothing_else_is_served);
+	tcase_add_test(tcase, a_socket_that_was_not_passed_is_named_with_its_listener);
 	tcase_add_test(tcase, a_dead_socket_in_the_place_of_a_listener_is_replaced);
 	tcase_add_test(tcase, a_live_socket_in_the_place_of_a_listener_is_an_error_and_lives_on);
 	tcase_add_test(tcase, a_file_in_the_place_of_a_listener_is_an_error_and_left_alone);

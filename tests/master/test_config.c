@@ -106,7 +106,8 @@ START_TEST(every_key_arrives_in_the_struct)
 		"   \"backlog\": 7, \"max_connections\": 8, \"timeout\": 2147483647, \"allow_half_open\": true,\n"
 		"   \"no_delay\": true, \"keep_alive\": true, \"ipv6_only\": true, \"application\": \"sink\"},\n"
 		"  {\"path\": \"/run/s\", \"readable_all\": true, \"writable_all\": true, \"policy\": \"shared\",\n"
-		"   \"application\": \"front\"}],\n"
+		"   \"application\": \"front\"},\n"
+		"  {\"fd_name\": \"activated\", \"application\": \"front\"}],\n"
 		" \"applications\": {\"front\": {\"builtin\": \"proxy\", \"workers\": 9,\n"
 		"   \"upstream\": {\"host\": \"h\", \"port\": 80}}, \"sink\": {\"builtin\": \"discard\"}}}");
 	ck_assert_uint_eq(config->workers, 3);
@@ -122,7 +123,7 @@ START_TEST(every_key_arrives_in_the_struct)
 	ck_assert_uint_eq(config->drain_timeout_ms, 3);
 	ck_assert_uint_eq(config->ready_timeout_ms, 4);
 
-	ck_assert_uint_eq(config->listener_count, 2);
+	ck_assert_uint_eq(config->listener_count, 3);
 	listener = &config->listeners[0];
 	ck_assert_str_eq(listener->name, "one");
 	ck_assert_str_eq(listener->host, "::1");
@@ -140,6 +141,11 @@ START_TEST(every_key_arrives_in_the_struct)
 	ck_assert_int_eq(listener->policy, MUSTER_POLICY_SHARED);
 	ck_assert(listener->readable_all && listener->writable_all && !listener->ipv6_only);
 	ck_assert_uint_eq(listener->application, 0);
+	ck_assert_ptr_null(listener->fd_name);
+	listener = &config->listeners[2];
+	ck_assert_str_eq(listener->fd_name, "activated");
+	ck_assert_ptr_null(listener->host);
+	ck_assert_ptr_null(listener->path);
 
 	ck_assert_uint_eq(config->application_count, 2);
 	ck_assert_str_eq(config->applications[0].name, "front");
@@ -219,6 +225,8 @@ static const struct {
 	{ LISTENER("\"path\":\"/run/x.sock\""), "/run/x.sock" },
 	{ LISTENER("\"path\":\"@x\""), "@x" },
 	{ LISTENER("\"port\":80,\"name\":\"web\""), "web" },
+	{ LISTENER("\"fd_name\":\"muster.socket\""), "muster.socket" },
+	{ LISTENER("\"fd_name\":\"muster.socket\",\"name\":\"web\""), "web" },
 };
 
 START_TEST(a_listener_without_a_name_is_called_by_its_place)
@@ -542,6 +550,14 @@ static const struct {
 	  "1: listeners[0].readable_all: has no meaning without \"path\"" },
 	{ LISTENER("\"port\":1,\"writable_all\":true"),
 	  "1: listeners[0].writable_all: has no meaning without \"path\"" },
+	{ LISTENER("\"fd_name\":\"a\",\"port\":1"), "1: listeners[0].port: cannot stand beside \"fd_name\"" },
+	{ LISTENER("\"fd_name\":\"a\",\"path\":\"/x\""), "1: listeners[0].path: cannot stand beside \"fd_name\"" },
+	{ LISTENER("\"fd_name\":\"a\",\"writable_all\":true"),
+	  "1: listeners[0].writable_all: cannot stand beside \"fd_name\"" },
+	{ LISTENER("\"fd_name\":\"a:b\""),
+	  "1: listeners[0].fd_name: is no name that systemd can give: it has a colon, or is too long" },
+	{ LISTENERS("{\"fd_name\":\"a\",\"application\":\"echo\"},{\"fd_name\":\"a\",\"application\":\"echo\"}"),
+	  "1: listeners[1]: its default name, \"a\", is the name of listeners[0]: give it a \"name\"" },
 	{ LISTENERS("{\"port\":1,\"application\":\"ehco\"}"),
 	  "1: listeners[0].application: no application is named \"ehco\", did you mean \"echo\"?" },
 	{ LISTENERS("{\"port\":1,\"application\":\"web\"}"),
