@@ -30,7 +30,7 @@ struct muster__scoreboard {
 	struct area *area;
 	/* The primary's; a worker's copies are not used. */
 	bool taken[MUSTER__SLOTS];
-	bool rows[MUSTER__ROWS];
+	unsigned rows[MUSTER__ROWS]; /* holders */
 	uint64_t retired[MUSTER__ROWS]; /* what slots had accepted when they were given back */
 	unsigned flying;
 	LIST_HEAD(, muster__board_watcher) watchers;
@@ -164,20 +164,26 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 	unsigned row;
 
 	/* Those who left a listener may still have its connections. */
-	for (row = 1; row < MUSTER__ROWS && (board->rows[row] || muster__scoreboard_row_open(board, row) != 0); row++)
+	for (row = 1; row < MUSTER__ROWS && (board->rows[row] > 0 || muster__scoreboard_row_open(board, row) != 0); row++)
 		;
 	if (row == MUSTER__ROWS)
 		return 0;
-	board->rows[row] = true;
+	board->rows[row] = 1;
 	/* Workers that live have counted in it for somebody else. */
 	board->retired[row] = 0;
 	board->retired[row] = 0 - muster__scoreboard_row_accepted(board, row);
 	return row;
 }
 
+unsigned muster__scoreboard_share_row(struct muster__scoreboard *board, unsigned row)
+{
+	board->rows[row] += row != 0;
+	return row;
+}
+
 void muster__scoreboard_give_row(struct muster__scoreboard *board, unsigned row)
 {
-	board->rows[row] = false;
+	board->rows[row] -= row != 0;
 }
 
 void muster__scoreboard_fly(struct muster__scoreboard *board, int by)

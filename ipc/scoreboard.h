@@ -59,6 +59,8 @@ uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board,
 
 /* A row of their own for the connections of one listener; 0, which is nobody's own, when all are taken. */
 unsigned muster__scoreboard_take_row(struct muster__scoreboard *board);
+/* One more holder of a row: each gives it back. */
+unsigned muster__scoreboard_share_row(struct muster__scoreboard *board, unsigned row);
 void muster__scoreboard_give_row(struct muster__scoreboard *board, unsigned row);
 
 /* The primary's own count of hand-overs that are on their way: add, and read. */

@@ -373,6 +373,12 @@ void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__sc
 	muster__scoreboard_watch(board, &cluster->watcher);
 }
 
+void muster__cluster_hold(struct muster_cluster *cluster, bool held)
+{
+	cluster->held = held;
+	muster__handover_derive_all(cluster);
+}
+
 int muster_cluster_on_sized(struct muster_cluster *cluster, const struct muster_worker_handlers *handlers, size_t size,
 			    void *data)
 {

@@ -13,6 +13,9 @@ void muster__cluster_set_permit(struct muster_cluster *cluster, const struct mus
 /* Count on this board, together with whoever else does: before the first fork. */
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board);
 
+/* Accept nothing although the workers are ready: another cluster still has the listeners. Or no longer so. */
+void muster__cluster_hold(struct muster_cluster *cluster, bool held);
+
 /* Close the listeners and have the workers flush what is queued and end. */
 void muster__cluster_stop(struct muster_cluster *cluster);
 

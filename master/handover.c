@@ -251,8 +251,8 @@ void muster__handover_derive(struct muster__listening *listening)
 		muster__object_wake(&listening->cluster->object);
 		return;
 	}
-	if (!muster__listening_is_shared(listening) && !limited && listening->returned_count == 0 &&
-	    somebody_is_able(listening))
+	if (!muster__listening_is_shared(listening) && !listening->cluster->held && !limited &&
+	    listening->returned_count == 0 && somebody_is_able(listening))
 		muster__acceptor_start(&listening->acceptor);
 	else
 		muster__acceptor_stop(&listening->acceptor);
@@ -287,7 +287,7 @@ static void on_retry(evutil_socket_t fd, short what, void *data)
  */
 void muster__handover_sweep(struct muster__listening *listening)
 {
-	int left = SWEEP_MAX, fd;
+	int left = listening->cluster->held ? 0 : SWEEP_MAX, fd;
 
 	while (left-- > 0 && !at_limit(listening) && somebody_is_able(listening) &&
 	       (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)

@@ -30,6 +30,7 @@ struct muster__listening {
 	unsigned retry_ms;
 	unsigned row, max_connections;
 	unsigned flying; /* hand-overs of this listener that are on their way */
+	bool handed_on;  /* the socket lives on in another cluster, its queue with it */
 	bool deserted;   /* its last member left while a scheduler was asked about it */
 };
 

@@ -272,7 +272,8 @@ void muster__listeners_end(struct muster_cluster *cluster)
 	LIST_FOREACH(listening, &cluster->listenings, link)
 	{
 		muster__acceptor_stop(&listening->acceptor);
-		muster__handover_take_queue(listening);
+		if (!listening->handed_on)
+			muster__handover_take_queue(listening);
 		muster__listener_close(&listening->socket, true);
 		muster__handover_derive(listening);
 	}
@@ -283,7 +284,7 @@ bool muster__listeners_are_empty(const struct muster_cluster *cluster)
 	const struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-	if (listening->returned_count > 0)
+	if (listening->returned_count > 0 || listening->flying > 0)
 		return false;
 	return true;
 }

@@ -24,7 +24,7 @@ void muster__listeners_leave(struct muster__process *process, bool dead);
 size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_count *rows, size_t room);
 /* No more will come: the sockets are closed, and what was queued on them is handed over as workers can take it. */
 void muster__listeners_end(struct muster_cluster *cluster);
-/* All of it is on its way. */
+/* All of it has been taken by a worker. */
 bool muster__listeners_are_empty(const struct muster_cluster *cluster);
 /* Close them all: for good. */
 void muster__listeners_free(struct muster_cluster *cluster);

@@ -81,6 +81,7 @@ struct muster_cluster {
 	bool unsettled;
 	struct muster__count_questions questions;
 	bool leaving; /* disconnect or close: nobody is replaced */
+	bool held;    /* it accepts nothing yet: another cluster still has its listeners */
 	bool closing; /* close: what is queued is handed over, then they leave, then on_close is due */
 	void (*disconnected)(struct muster_cluster *cluster, void *data);
 	void *disconnected_data;
