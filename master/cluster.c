@@ -365,6 +365,16 @@ void muster__cluster_set_permit(struct muster_cluster *cluster, const struct mus
 	cluster->permit = permit;
 }
 
+void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster__inherited *inherited)
+{
+	cluster->inherited = inherited;
+}
+
+void muster__cluster_set_output(struct muster_cluster *cluster, int fd)
+{
+	cluster->output = fd;
+}
+
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board)
 {
 	muster__scoreboard_unwatch(&cluster->watcher);

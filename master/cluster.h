@@ -10,6 +10,12 @@ void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster
 /* What the workers of a program may have bound on demand; what they write goes to standard error. Borrowed. */
 void muster__cluster_set_permit(struct muster_cluster *cluster, const struct muster__permit *permit);
 
+/* Where sockets for what workers ask are looked for before any is bound. Borrowed. */
+void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster__inherited *inherited);
+
+/* What is standard error to workers from now on, borrowed; 0: as ours. */
+void muster__cluster_set_output(struct muster_cluster *cluster, int fd);
+
 /* Count on this board, together with whoever else does: before the first fork. */
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board);
 

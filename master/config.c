@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -513,6 +514,20 @@ void muster__config_free(struct muster__config *config)
 	if (config)
 		muster__free_values(&root_object, config);
 	free(config);
+}
+
+void muster__config_complain(struct muster__config_errors *errors, const char *format, ...)
+{
+	char **lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines), *line;
+	va_list arguments;
+
+	if (!lines)
+		return;
+	errors->lines = lines;
+	va_start(arguments, format);
+	if (vasprintf(&line, format, arguments) > 0)
+		lines[errors->count++] = line;
+	va_end(arguments);
 }
 
 void muster__config_errors_clear(struct muster__config_errors *errors)

@@ -86,6 +86,9 @@ struct muster__config_errors {
  */
 int muster__config_load(struct muster__config **config, const char *file, struct muster__config_errors *errors);
 void muster__config_free(struct muster__config *config);
+/* One more line. */
+__attribute__((format(printf, 2, 3))) void muster__config_complain(struct muster__config_errors *errors,
+								   const char *format, ...);
 void muster__config_errors_clear(struct muster__config_errors *errors);
 
 /*

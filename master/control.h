@@ -2,13 +2,16 @@
 #ifndef MASTER_CONTROL_H
 #define MASTER_CONTROL_H
 
-struct muster__service;
+struct muster__config;
+struct muster__generations;
+struct muster__listener;
 struct muster_server;
 
-/*
- * Listen on the configured path, with the configured mode; a missing folder is made, a dead socket replaced. The answer to
- * {"command":"status"} is the status. 0 or negative, with a reason in the log.
- */
-int muster__control_open(struct muster__service *service, struct muster_server **out);
+/* Bind the configured path with the configured mode; a missing folder is made, a dead socket replaced. 0 or negative. */
+int muster__control_bind(const struct muster__config *config, struct muster__listener *listener);
+
+/* Answer there. `listener` is taken in every case. 0 or negative. */
+int muster__control_listen(struct muster__generations *all, struct muster__listener *listener,
+			   struct muster_server **out);
 
 #endif

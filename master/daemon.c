@@ -4,6 +4,8 @@
  */
 #include "master/daemon.h"
 
+#include "src/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -110,20 +112,23 @@ static void write_line(enum muster_log_level level, const char *line, void *data
 		return;
 }
 
-int muster__daemon_log_to(const char *target)
+void muster__daemon_log(void)
 {
-	int fd, err = 0;
-
-	if (target != NULL) {
-		fd = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-		if (fd < 0)
-			return -errno;
-		if (dup2(fd, STDERR_FILENO) < 0)
-			err = -errno;
-		close(fd);
-	}
 	muster_log_set_sink(write_line, NULL);
-	return err;
+}
+
+int muster__daemon_open_log(const char *target)
+{
+	int fd = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void muster__daemon_use_log(int fd)
+{
+	if (dup2(fd, STDERR_FILENO) < 0)
+		muster__log(MUSTER_LOG_ERROR, "the log cannot become standard error: %s", strerror(errno));
+	close(fd);
 }
 
 /* A full disk must leave the old file or none, never an empty one. */

@@ -16,8 +16,12 @@ void muster__daemon_tell(int fd, int status);
 /* Descriptors 0 to 2 are open, no signal is blocked, SIGPIPE is ignored: whatever we were started with. */
 void muster__daemon_normalise(void);
 
-/* Lines with time and level to standard error; with `target` not NULL that becomes the file. 0 or -errno. */
-int muster__daemon_log_to(const char *target);
+/* Lines with time and level to standard error. */
+void muster__daemon_log(void);
+
+/* A log file, to be appended to: a descriptor or -errno. And it becomes standard error; it is taken. */
+int muster__daemon_open_log(const char *target);
+void muster__daemon_use_log(int fd);
 
 /* Write our pid, whole or not at all. 0 or -errno. */
 int muster__daemon_write_pid(const char *path);

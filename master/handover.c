@@ -307,6 +307,16 @@ void muster__handover_take_queue(struct muster__listening *listening)
 		keep(listening, fd);
 }
 
+void muster__handover_move_waiting(struct muster__listening *from, struct muster__listening *to)
+{
+	size_t i;
+
+	for (i = 0; i < from->returned_count; i++)
+		keep(to, from->returned[i]);
+	from->returned_count = 0;
+	muster__handover_derive(to);
+}
+
 /* ---- answers */
 
 struct muster__member *muster__handover_member(struct muster__listening *listening,

@@ -55,6 +55,9 @@ void muster__handover_sweep(struct muster__listening *listening);
 /* Accept all that is queued, whoever can take it. */
 void muster__handover_take_queue(struct muster__listening *listening);
 
+/* What waits at one listener waits at the other from now on. */
+void muster__handover_move_waiting(struct muster__listening *from, struct muster__listening *to);
+
 /* A hand-over was answered. */
 void muster__handover_answered(struct muster__process *process, uint64_t seq, bool accepted);
 /* The channel of a worker is gone: close what it has served, offer the rest to others. */

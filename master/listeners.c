@@ -4,6 +4,7 @@
  */
 #include "master/listeners.h"
 
+#include "master/inherited.h"
 #include "master/permit.h"
 #include "src/address.h"
 #include "src/fd.h"
@@ -196,6 +197,15 @@ static int may_open(const struct muster__process *process, const struct muster__
 	return -EACCES;
 }
 
+static int find_or_bind(struct muster__inherited *inherited, const struct muster_listen_options *options,
+			struct muster__listener *socket, struct muster_error *error)
+{
+	struct muster__inherited_wish wish = { .place = options };
+	int err = inherited != NULL ? muster__inherited_take(inherited, &wish, socket) : -ENOENT;
+
+	return err == 0 ? 0 : muster__listener_bind(socket, options, error);
+}
+
 /* For a worker's question nobody has asked before. NULL: `error` says why not. */
 static struct muster__listening *open_on_demand(const struct muster__process *process,
 						const struct muster__query *query, const char *key,
@@ -209,7 +219,7 @@ static struct muster__listening *open_on_demand(const struct muster__process *pr
 	query_options(query, &options);
 	error->code = err = may_open(process, query);
 	if (err == 0)
-		err = muster__listener_bind(&socket, &options, error);
+		err = find_or_bind(process->cluster->inherited, &options, &socket, error);
 	if (err == 0 && (err = muster__listener_listen(&socket, query->backlog, error)) < 0)
 		muster__listener_close(&socket, true);
 	if (err < 0)
@@ -279,12 +289,27 @@ void muster__listeners_end(struct muster_cluster *cluster)
 	}
 }
 
+static bool owes_an_answer(const struct muster__process *process)
+{
+	unsigned i;
+
+	for (i = 0; process->is_muster && i < process->flight_count; i++)
+		if (process->flights[(process->first_flight + i) % MUSTER__FLIGHT_MAX].listening != NULL)
+			return true;
+	return false;
+}
+
+/* One on its way is offered again if its worker dies. Only those are waited for who are sure to answer. */
 bool muster__listeners_are_empty(const struct muster_cluster *cluster)
 {
 	const struct muster__listening *listening;
+	const struct muster__seat *seat;
 
 	LIST_FOREACH(listening, &cluster->listenings, link)
-	if (listening->returned_count > 0 || listening->flying > 0)
+	if (listening->returned_count > 0)
+		return false;
+	TAILQ_FOREACH(seat, &cluster->seats, link)
+	if (seat->process != NULL && owes_an_answer(seat->process))
 		return false;
 	return true;
 }

@@ -1,8 +1,8 @@
 /* musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file. */
 #include "master/config.h"
-#include "master/control.h"
 #include "master/daemon.h"
-#include "master/service.h"
+#include "master/generations.h"
+#include "master/outfit.h"
 #include "src/log.h"
 
 #include <errno.h>
@@ -30,10 +30,9 @@ struct daemon {
 	struct muster__config *config;
 	struct muster__config_errors errors;
 	struct muster_loop *loop;
-	struct muster__service service;
-	struct muster_server *control;
+	struct muster__generations all;
+	struct muster__outfit outfit;
 	struct event *signals[4];
-	bool pid_written;
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
 };
 
@@ -110,32 +109,61 @@ static int load(struct daemon *daemon)
 
 /* ---- running */
 
-static void on_ready(struct muster__service *service, void *data)
+static struct daemon *daemon_of(const struct muster__generations *all)
 {
-	struct daemon *daemon = data;
-	int err = 0;
+	return all->data;
+}
 
-	(void)service;
-	if (daemon->config->pid_file != NULL)
-		err = muster__daemon_write_pid(daemon->config->pid_file);
-	daemon->pid_written = daemon->config->pid_file != NULL && err == 0;
-	if (err < 0)
-		muster__log(MUSTER_LOG_ERROR, "pid file %s: %s", daemon->config->pid_file, muster_strerror(err));
+static int on_prepare(struct muster__generations *all, struct muster__service *next)
+{
+	return muster__outfit_prepare(&daemon_of(all)->outfit, next);
+}
+
+static void on_opened(struct muster__generations *all, struct muster__service *next)
+{
+	muster__outfit_open(&daemon_of(all)->outfit, next);
+}
+
+static bool on_ready(struct muster__generations *all)
+{
+	(void)all;
+	return true;
+}
+
+static void on_committed(struct muster__generations *all)
+{
+	struct daemon *daemon = daemon_of(all);
+
+	muster__outfit_commit(&daemon->outfit, all->current);
 	muster__daemon_tell(daemon->tell, FINE);
 	daemon->tell = -1;
 }
 
-static void on_ended(struct muster__service *service, void *data)
+static void on_given_up(struct muster__generations *all)
 {
-	struct daemon *daemon = data;
+	muster__outfit_give_up(&daemon_of(all)->outfit);
+}
+
+static void on_reloading(struct muster__generations *all)
+{
+	(void)all;
+	muster__log(MUSTER_LOG_INFO, "reading the configuration again");
+}
+
+static void on_settled(struct muster__generations *all)
+{
+	if (all->failure == NULL)
+		muster__log(MUSTER_LOG_INFO, "generation %u serves", all->current->generation);
+}
+
+static void on_ended(struct muster__generations *all)
+{
+	struct daemon *daemon = daemon_of(all);
 	size_t i;
 
-	(void)service;
 	for (i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
 		event_del(daemon->signals[i]);
-	if (daemon->control != NULL)
-		muster_server_destroy(daemon->control);
-	daemon->control = NULL;
+	muster__outfit_close(&daemon->outfit);
 }
 
 static void on_signal(evutil_socket_t signal, short what, void *data)
@@ -145,13 +173,13 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 	(void)what;
 	muster__log(MUSTER_LOG_INFO, "got %s", strsignal((int)signal));
 	if (signal == SIGHUP)
-		muster__log(MUSTER_LOG_WARN, "SIGHUP is ignored: restart the daemon to apply a changed configuration");
-	else if (daemon->service.phase >= MUSTER__PHASE_DRAINING)
-		muster__service_press(&daemon->service);
+		muster__generations_reload(&daemon->all, NULL);
+	else if (daemon->all.stopping)
+		muster__generations_press(&daemon->all);
 	else if (signal == SIGQUIT)
-		muster__service_drain(&daemon->service);
+		muster__generations_drain(&daemon->all);
 	else
-		muster__service_stop(&daemon->service);
+		muster__generations_stop(&daemon->all);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -167,55 +195,51 @@ static int watch_signals(struct daemon *daemon)
 	return 0;
 }
 
-/* Last of all: until here whoever started us reads what went wrong where he is. */
-static int open_log(const struct muster__config *config)
+static int start(struct daemon *daemon)
 {
-	int err = config->log_target != NULL ? muster__daemon_log_to(config->log_target) : 0;
+	static const struct muster__generations_ops ops = {
+		.prepare = on_prepare,
+		.opened = on_opened,
+		.ready = on_ready,
+		.committed = on_committed,
+		.given_up = on_given_up,
+		.reloading = on_reloading,
+		.settled = on_settled,
+		.ended = on_ended,
+	};
+	struct muster__config *config = daemon->config;
+	int err;
 
-	if (err < 0)
-		muster__log(MUSTER_LOG_ERROR, "log.target %s: %s", config->log_target, muster_strerror(err));
-	return err;
-}
-
-/* Everything that can fail before the first worker is forked. */
-static int open_all(struct daemon *daemon)
-{
-	int err = muster__daemon_log_to(NULL);
-
-	if (err < 0)
-		return err;
-	muster_log_set_level(daemon->config->log_level);
-	event_set_log_callback(on_libevent_line);
-	muster__log_set_role("primary");
 	daemon->loop = muster_loop_new();
 	if (daemon->loop == NULL)
 		return -ENOMEM;
-	daemon->service.on_ready = on_ready;
-	daemon->service.on_ended = on_ended;
-	daemon->service.data = daemon;
 	err = watch_signals(daemon);
 	if (err == 0)
-		err = muster__service_open(&daemon->service, daemon->loop, daemon->config, &daemon->errors);
+		err = muster__generations_init(&daemon->all, daemon->loop, daemon->options.file, &ops, daemon);
+	muster__outfit_init(&daemon->outfit, &daemon->all);
+	if (err < 0)
+		return err;
+	daemon->config = NULL;
+	err = muster__generations_start(&daemon->all, config, &daemon->errors);
 	print_errors(&daemon->errors);
-	if (err == 0)
-		err = muster__control_open(&daemon->service, &daemon->control);
-	return err == 0 ? open_log(daemon->config) : err;
+	return err;
 }
 
 static int run(struct daemon *daemon)
 {
-	int err = open_all(daemon);
+	int err;
 
-	if (err == 0)
-		err = muster__service_start(&daemon->service);
+	muster__daemon_log();
+	muster_log_set_level(daemon->config->log_level);
+	event_set_log_callback(on_libevent_line);
+	muster__log_set_role("primary");
+	err = start(daemon);
 	if (err < 0) {
 		muster__log(MUSTER_LOG_ERROR, "could not start: %s", muster_strerror(err));
 		return FAILED;
 	}
 	err = muster_loop_run(daemon->loop);
-	if (daemon->pid_written)
-		unlink(daemon->config->pid_file);
-	return err < 0 || daemon->service.failed ? FAILED : FINE;
+	return err < 0 || daemon->all.failed ? FAILED : FINE;
 }
 
 static void clean_up(struct daemon *daemon)
@@ -226,7 +250,10 @@ static void clean_up(struct daemon *daemon)
 		if (daemon->signals[i] != NULL)
 			event_free(daemon->signals[i]);
 	muster_loop_free(daemon->loop);
-	muster__service_free(&daemon->service);
+	if (daemon->all.board != NULL) {
+		muster__outfit_clear(&daemon->outfit);
+		muster__generations_clear(&daemon->all);
+	}
 	muster__config_free(daemon->config);
 }
 

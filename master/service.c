@@ -5,14 +5,10 @@
 #include "master/service.h"
 
 #include "master/listeners.h"
-#include "master/stale.h"
-#include "src/address.h"
-#include "src/fd.h"
+#include "master/places.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +27,7 @@ static void enter(struct muster__service *service, enum muster__phase phase, uns
 {
 	struct timeval delay = muster__ms(timeout_ms);
 
-	muster__log(MUSTER_LOG_INFO, "%s", muster__phase_name(phase));
+	muster__log(MUSTER_LOG_INFO, "generation %u: %s", service->generation, muster__phase_name(phase));
 	service->phase = phase;
 	muster__event_del(service->loop, &service->timer);
 	if (timeout_ms > 0)
@@ -53,7 +49,14 @@ static void finish_if_empty(struct muster__service *service)
 		if (cluster_at(service, i) != NULL)
 			return;
 	muster__event_del(service->loop, &service->timer);
-	service->on_ended(service, service->data);
+	muster__loop_queue(service->loop, &service->ended);
+}
+
+static void run_ended(struct muster__task *task)
+{
+	struct muster__service *service = MUSTER__CONTAINER(task, struct muster__service, ended);
+
+	service->ops->ended(service);
 }
 
 void muster__service_drain(struct muster__service *service)
@@ -79,6 +82,7 @@ void muster__service_stop(struct muster__service *service)
 	for (i = 0; i < service->app_count; i++)
 		if (cluster_at(service, i) != NULL)
 			muster__cluster_stop(cluster_at(service, i));
+	finish_if_empty(service);
 }
 
 static void kill_all(struct muster__service *service)
@@ -103,13 +107,13 @@ static void fail_late(struct muster__service *service)
 {
 	const struct muster__service_app *app;
 
-	muster__log(MUSTER_LOG_ERROR, "the workers were not ready within %u ms (restart.ready_timeout_ms)",
-		    service->config->ready_timeout_ms);
+	muster__config_complain(&service->why, "the workers were not ready within %u ms (restart.ready_timeout_ms)",
+				service->config->ready_timeout_ms);
 	for (app = service->apps; app < service->apps + service->app_count; app++)
 		if (app->ready < app->workers)
-			muster__log(MUSTER_LOG_ERROR, "application %s: %u of %u workers were ready", app->plan.name,
-				    app->ready, app->workers);
-	service->failed = true;
+			muster__config_complain(&service->why, "application %s: %u of %u workers were ready",
+						app->plan.name, app->ready, app->workers);
+	service->ops->failed(service);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *data)
@@ -119,7 +123,8 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	(void)fd, (void)what;
 	if (service->phase == MUSTER__PHASE_STARTING)
 		fail_late(service);
-	muster__service_press(service);
+	else
+		muster__service_press(service);
 }
 
 /* ---- the beginning */
@@ -132,7 +137,7 @@ static void check_ready(struct muster__service *service)
 		if (service->apps[i].ready < service->apps[i].workers)
 			return;
 	enter(service, MUSTER__PHASE_SERVING, 0);
-	service->on_ready(service, service->data);
+	service->ops->ready(service);
 }
 
 /* A program may listen on more than was configured, or on something although nothing was. */
@@ -179,173 +184,19 @@ static void on_close(struct muster_cluster *cluster, void *data)
 		finish_if_empty(app->service);
 }
 
-/* Takes the line. */
-static void add_line(struct muster__config_errors *errors, char *line)
+static int open_listener(struct muster__service_app *app, const struct muster__config_listener *listener)
 {
-	char **lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines);
-
-	if (lines == NULL) {
-		free(line);
-		return;
-	}
-	errors->lines = lines;
-	lines[errors->count++] = line;
-}
-
-static int complain(struct muster__config_errors *errors, const struct muster__config_listener *listener,
-		    const struct muster_error *error)
-{
-	bool is_missing = listener->fd_name != NULL && error->code == -ENOENT;
-	char *line, text[256];
-	int length;
-
-	muster_error_format(error, text, sizeof text);
-	if (is_missing)
-		length = asprintf(&line,
-				  "listener %s: no socket named %s was passed to musterd: is there a .socket "
-				  "unit with FileDescriptorName=%s?",
-				  listener->name, listener->fd_name, listener->fd_name);
-	else
-		length = asprintf(&line, "listener %s: %s: %s", listener->name, text, muster_strerror(error->code));
-	if (length > 0)
-		add_line(errors, line);
-	return error->code;
-}
-
-/* Before there is a loop to serve, a name may be looked up the simple way. */
-static int resolve(const char *host, char **literal)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
-	struct muster_address address;
-
-	if (muster_is_ip(host)) {
-		*literal = strdup(host);
-	} else {
-		if (getaddrinfo(host, NULL, &hints, &found) != 0)
-			return MUSTER_ENOTFOUND;
-		muster__address_from(&address, found->ai_addr, found->ai_addrlen);
-		freeaddrinfo(found);
-		*literal = strdup(address.text);
-	}
-	return *literal != NULL ? 0 : -ENOMEM;
-}
-
-static int plan_listener(struct muster__app_listener *plan, const struct muster__config_listener *listener)
-{
-	*plan = (struct muster__app_listener){
-		.name = listener->name,
-		.listen = {
-			.port = listener->port,
-			.backlog = listener->backlog,
-			.ipv6_only = listener->ipv6_only,
-			.readable_all = listener->readable_all,
-			.writable_all = listener->writable_all,
-			.policy = listener->policy,
-		},
-		.server = {
-			.allow_half_open = listener->allow_half_open,
-			.no_delay = listener->no_delay,
-			.keep_alive = listener->keep_alive,
-		},
-		.timeout_ms = listener->timeout_ms,
-	};
-	if (listener->path != NULL && (plan->listen.path = strdup(listener->path)) == NULL)
-		return -ENOMEM;
-	return listener->host != NULL ? resolve(listener->host, (char **)&plan->listen.host) : 0;
-}
-
-/* What a worker asks for is where it is bound. */
-static int plan_place(struct muster_listen_options *options, const struct muster__listener *socket)
-{
-	struct muster_address bound;
-	char text[sizeof bound.text];
-	int err = muster__address_local(&bound, socket->fd);
-
-	if (err < 0)
-		return err;
-	if (bound.family != MUSTER__FAMILY_UNIX) {
-		options->port = bound.port;
-		options->host = strdup(bound.text);
-		return options->host != NULL ? 0 : -ENOMEM;
-	}
-	bound.port = 0;
-	muster_address_format(&bound, text, sizeof text);
-	options->path = strdup(text);
-	return options->path != NULL ? 0 : -ENOMEM;
-}
-
-/* 0, -ENOENT: there is none, it is to be bound; or another error. */
-static int inherit(struct muster__service *service, const struct muster__config_listener *listener,
-		   struct muster__app_listener *plan, struct muster__listener *socket)
-{
-	struct muster__inherited_wish wish = { listener->fd_name, listener->name, &plan->listen };
-	int err = service->inherited != NULL ? muster__inherited_take(service->inherited, &wish, socket) : -ENOENT;
-
-	if (err < 0 || listener->fd_name == NULL)
-		return err;
-	err = plan_place(&plan->listen, socket);
-	if (err < 0)
-		muster__listener_close(socket, false);
-	return err;
-}
-
-static int bind_listener(struct muster__listener *socket, const struct muster_listen_options *options,
-			 struct muster_error *error)
-{
-	int err = options->path != NULL ? muster__stale_remove(options->path) : 0;
-
-	if (err < 0) {
-		*error = (struct muster_error){ .code = err, .call = "bind" };
-		muster__address_named(&error->address, MUSTER__FAMILY_UNIX, options->path, 0);
-		return err;
-	}
-	return muster__listener_bind(socket, options, error);
-}
-
-/* The backlog of a socket that listens already is its owner's choice, unless the file has one. */
-static int listen_on(struct muster__listener *socket, const struct muster_listen_options *options,
-		     struct muster_error *error)
-{
-	int err = 0;
-
-	if (!socket->foreign || options->backlog > 0 || !muster__fd_is_listening(socket->fd))
-		err = muster__listener_listen(socket, options->backlog, error);
-	if (err < 0)
-		muster__listener_close(socket, true);
-	return err;
-}
-
-static int open_socket(struct muster__service *service, const struct muster__config_listener *listener,
-		       struct muster__app_listener *plan, struct muster__listener *socket, struct muster_error *error)
-{
-	int err = inherit(service, listener, plan, socket);
-
-	*error = (struct muster_error){ .code = err, .call = "getsockname" };
-	if (err == -ENOENT && listener->fd_name == NULL)
-		err = bind_listener(socket, &plan->listen, error);
-	return err == 0 ? listen_on(socket, &plan->listen, error) : err;
-}
-
-static int open_listener(struct muster__service_app *app, const struct muster__config_listener *listener,
-			 struct muster__config_errors *errors)
-{
-	struct muster__app_listener *plan = &app->listeners[app->plan.listener_count];
+	struct muster__app_listener *plan = &app->listeners[app->plan.listener_count++];
 	struct muster__listener socket = MUSTER__LISTENER_NONE;
 	struct muster__listening *listening;
-	struct muster_error error = { 0 };
-	int err = plan_listener(plan, listener);
+	int err = muster__place_open(app->service->inherited, listener, plan, &socket, &app->service->why);
 
-	app->plan.listener_count++;
-	error.code = err;
-	error.call = "getaddrinfo";
-	if (err == 0)
-		err = open_socket(app->service, listener, plan, &socket, &error);
 	if (err < 0)
-		return complain(errors, listener, &error);
+		return err;
 	return muster__listening_configure(app->cluster, plan, &socket, listener->max_connections, &listening);
 }
 
-static int open_listeners(struct muster__service *service, struct muster__config_errors *errors)
+static int open_listeners(struct muster__service *service)
 {
 	const struct muster__config *config = service->config;
 	int err = 0, failed;
@@ -354,7 +205,7 @@ static int open_listeners(struct muster__service *service, struct muster__config
 	for (i = 0; i < config->listener_count; i++) {
 		const struct muster__config_listener *listener = &config->listeners[i];
 
-		failed = open_listener(&service->apps[listener->application], listener, errors);
+		failed = open_listener(&service->apps[listener->application], listener);
 		err = err < 0 ? err : failed;
 	}
 	return err;
@@ -411,6 +262,7 @@ static int open_app(struct muster__service *service, size_t index)
 	if (app->listeners == NULL || app->cluster == NULL)
 		return -ENOMEM;
 	muster__cluster_set_board(app->cluster, service->board);
+	muster__cluster_set_inherited(app->cluster, service->inherited);
 	if (from->exec != NULL)
 		plan_program(app, from);
 	else
@@ -418,23 +270,34 @@ static int open_app(struct muster__service *service, size_t index)
 	return muster_cluster_on(app->cluster, &on, app);
 }
 
-int muster__service_open(struct muster__service *service, struct muster_loop *loop, const struct muster__config *config,
-			 struct muster__config_errors *errors)
+struct muster__service *muster__service_new(struct muster_loop *loop, struct muster__config *config,
+					    struct muster__scoreboard *board)
 {
-	int err = 0;
+	struct muster__service *service = calloc(1, sizeof *service);
 
+	if (service == NULL) {
+		muster__config_free(config);
+		return NULL;
+	}
 	service->loop = loop;
 	service->config = config;
-	service->started_ms = muster__now_ms();
-	service->board = muster__scoreboard_new();
-	service->apps = calloc(config->application_count, sizeof *service->apps);
+	service->board = muster__scoreboard_share(board);
+	service->ended.run = run_ended;
 	event_assign(&service->timer, loop->base, -1, EV_PERSIST, on_timer, service);
-	if (service->board == NULL || service->apps == NULL)
+	return service;
+}
+
+int muster__service_open(struct muster__service *service)
+{
+	const struct muster__config *config = service->config;
+	int err = 0;
+
+	service->apps = calloc(config->application_count, sizeof *service->apps);
+	if (service->apps == NULL)
 		return -ENOMEM;
-	muster__scoreboard_set_max(service->board, config->max_connections);
 	for (; service->app_count < config->application_count && err == 0; service->app_count++)
 		err = open_app(service, service->app_count);
-	return err == 0 ? open_listeners(service, errors) : err;
+	return err == 0 ? open_listeners(service) : err;
 }
 
 int muster__service_start(struct muster__service *service)
@@ -443,15 +306,51 @@ int muster__service_start(struct muster__service *service)
 	int err = 0;
 
 	enter(service, MUSTER__PHASE_STARTING, service->config->ready_timeout_ms);
-	for (i = 0; i < service->app_count && err == 0; i++)
-		err = muster_cluster_start(service->apps[i].cluster, service->apps[i].workers);
+	for (i = 0; i < service->app_count && err == 0; i++) {
+		muster__cluster_hold(cluster_at(service, i), service->held);
+		err = muster_cluster_start(cluster_at(service, i), service->apps[i].workers);
+	}
 	return err;
+}
+
+unsigned muster__service_connections(const struct muster__service *service)
+{
+	const struct muster__seat *seat;
+	unsigned open = 0;
+	size_t i;
+
+	for (i = 0; i < service->app_count; i++)
+		if (cluster_at(service, i) != NULL)
+			TAILQ_FOREACH(seat, &cluster_at(service, i)->seats, link)
+	if (seat->process != NULL)
+		open += atomic_load(&muster__scoreboard_slot(service->board, seat->process->slot)->open);
+	return open;
+}
+
+void muster__service_set_output(struct muster__service *service, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < service->app_count; i++)
+		if (cluster_at(service, i) != NULL)
+			muster__cluster_set_output(cluster_at(service, i), fd);
+}
+
+void muster__service_release(struct muster__service *service)
+{
+	size_t i;
+
+	for (i = 0; i < service->app_count; i++)
+		if (cluster_at(service, i) != NULL)
+			muster__cluster_hold(cluster_at(service, i), false);
 }
 
 void muster__service_free(struct muster__service *service)
 {
 	size_t i, k;
 
+	if (service == NULL)
+		return;
 	for (i = 0; i < service->app_count; i++) {
 		for (k = 0; k < service->apps[i].plan.listener_count; k++) {
 			free((char *)service->apps[i].listeners[k].listen.host);
@@ -460,5 +359,8 @@ void muster__service_free(struct muster__service *service)
 		free(service->apps[i].listeners);
 	}
 	free(service->apps);
+	muster__config_errors_clear(&service->why);
+	muster__config_free(service->config);
 	muster__scoreboard_free(service->board);
+	free(service);
 }

@@ -29,30 +29,53 @@ enum muster__phase {
 	MUSTER__PHASE_KILLING,
 };
 
+/* What its owner wants to know, never from inside a call of his. */
+struct muster__service_ops {
+	void (*ready)(struct muster__service *service);  /* every worker serves; it accepts once it is released */
+	void (*failed)(struct muster__service *service); /* they did not in time: `why` tells, and the owner ends it */
+	void (*ended)(struct muster__service *service);  /* no worker is left */
+};
+
 struct muster__service {
+	TAILQ_ENTRY(muster__service) link; /* its owner's */
+	unsigned generation;
 	struct muster_loop *loop;
-	const struct muster__config *config;
+	struct muster__config *config;
 	struct muster__inherited *inherited; /* sockets to be asked before any is bound; borrowed, or NULL */
-	struct muster__scoreboard *board;
+	struct muster__scoreboard *board;    /* one for all generations */
 	struct muster__service_app *apps;
 	size_t app_count;
 	enum muster__phase phase;
-	bool failed; /* it ends because it could not start */
-	uint64_t started_ms;
+	bool held;          /* it accepts when it is released; else as soon as a worker can take a connection */
 	struct event timer; /* of the phase */
-	void (*on_ready)(struct muster__service *service, void *data);
-	void (*on_ended)(struct muster__service *service, void *data); /* no worker is left */
+	struct muster__config_errors why;
+	const struct muster__service_ops *ops;
+	struct muster__task ended; /* due */
 	void *data;
 };
 
+TAILQ_HEAD(muster__services, muster__service);
+
 const char *muster__phase_name(enum muster__phase phase);
 
-/* Bind every listener, or none: 0, or negative with one line for each that failed in `errors`. */
-int muster__service_open(struct muster__service *service, struct muster_loop *loop, const struct muster__config *config,
-			 struct muster__config_errors *errors);
+/* A new one, with `config` taken in every case; NULL without memory. `board` is shared. */
+struct muster__service *muster__service_new(struct muster_loop *loop, struct muster__config *config,
+					    struct muster__scoreboard *board);
 
-/* Fork the workers. on_ready follows once all of them serve; if that takes too long the service fails and stops. */
+/* Bind every listener, or none: 0, or negative with one line for each that failed in `why`. */
+int muster__service_open(struct muster__service *service);
+
+/* Fork the workers. `ready` or `failed` follows. */
 int muster__service_start(struct muster__service *service);
+
+/* Open connections of its workers, as far as they tell. */
+unsigned muster__service_connections(const struct muster__service *service);
+
+/* What is standard error to its workers, borrowed; 0: as ours. */
+void muster__service_set_output(struct muster__service *service, int fd);
+
+/* From now on it accepts. */
+void muster__service_release(struct muster__service *service);
 
 /* Let connections end, for at most the drain time-out; then as stop. */
 void muster__service_drain(struct muster__service *service);
@@ -63,7 +86,7 @@ void muster__service_stop(struct muster__service *service);
 /* The next harder way to end than the one under way. */
 void muster__service_press(struct muster__service *service);
 
-/* After the loop: what the loop does not own. */
+/* Once it has ended, or after the loop: what the loop does not own. */
 void muster__service_free(struct muster__service *service);
 
 #endif

@@ -280,6 +280,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 	const struct muster_cluster *cluster = process->cluster;
 	struct muster__plan plan = {
 		.channel_fd = theirs,
+		.standard = { 0, 0, cluster->output },
 		.id = process->peer.id,
 		.board = cluster->board,
 		.slot = process->slot,

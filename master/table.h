@@ -6,6 +6,7 @@
 #include "ipc/plan.h"
 #include "ipc/scoreboard.h"
 
+struct muster__inherited;
 struct muster__listening;
 struct muster__permit;
 struct muster__process;
@@ -69,7 +70,9 @@ struct muster_cluster {
 	struct muster__listeners on;
 	struct muster_cluster_options options;
 	const struct muster__app *app;       /* musterd's, instead of options.worker */
+	struct muster__inherited *inherited; /* sockets to be asked before any is bound on demand; or NULL */
 	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
+	int output;                          /* what is standard error to the workers; 0: as ours */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;
 	struct muster__seats seats;

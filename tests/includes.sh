@@ -24,7 +24,7 @@ check() {
 		# After fork() the code of the primary becomes that of the worker: the one bridge.
 		bridge["master/spawn.c", "worker/worker.h"]
 
-		split("master/complain.c master/config.c master/control.c master/ctl.c master/reader.c", list)
+		split("master/complain.c master/config.c master/control.c master/ctl.c master/reader.c master/status.c", list)
 		for (i in list) jansson[list[i]]
 		# sys/types.h for pid_t, which C does not have.
 		split("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign " \

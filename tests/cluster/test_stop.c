@@ -181,19 +181,6 @@ START_TEST(a_stop_in_the_middle_of_the_start_is_a_stop)
 }
 END_TEST
 
-START_TEST(a_hangup_is_told_and_ignored)
-{
-	struct daemon *daemon = daemon_start(ECHO("1", ""));
-	int fd = connected(daemon_port(daemon, "tcp"));
-
-	send_signal(daemon, SIGHUP);
-	until(daemon_logged(daemon, "SIGHUP is ignored") == 1);
-	talk(fd, "still there?");
-	close(fd);
-	daemon_stop(daemon);
-}
-END_TEST
-
 /* ---- drain */
 
 START_TEST(a_drain_lets_connections_go_on_and_refuses_new_ones)
@@ -436,7 +423,6 @@ int main(void)
 	tcase_add_test(tcase, a_stop_waits_a_second_for_a_client_who_does_not_read_and_no_longer);
 	tcase_add_test(tcase, a_worker_that_does_not_react_to_a_stop_is_killed);
 	tcase_add_test(tcase, a_stop_in_the_middle_of_the_start_is_a_stop);
-	tcase_add_test(tcase, a_hangup_is_told_and_ignored);
 	add_drains(suite);
 	tcase = add_case(suite, "terminal");
 	tcase_add_test(tcase, a_signal_from_the_terminal_reaches_the_primary_alone);

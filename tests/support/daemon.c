@@ -30,7 +30,7 @@ static char *own_path(const char *kind)
 	return strdup(folder_path(name));
 }
 
-static void write_config(const struct daemon *daemon, const char *text)
+void daemon_rewrite(const struct daemon *daemon, const char *text)
 {
 	FILE *stream = fopen(daemon->file, "we");
 
@@ -78,7 +78,7 @@ struct daemon *daemon_configure(const char *text)
 	daemon->file = own_path("muster.json");
 	daemon->log = own_path("log");
 	daemon->control = own_path("control");
-	write_config(daemon, text);
+	daemon_rewrite(daemon, text);
 	configured++;
 	if (count++ == 0)
 		janitor_watch(folder_path(""));

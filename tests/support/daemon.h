@@ -31,6 +31,9 @@ struct daemon_start {
 /* Write a configuration: the members of its object, without "control", which is added. */
 struct daemon *daemon_configure(const char *text);
 
+/* Write another one in its place. */
+void daemon_rewrite(const struct daemon *daemon, const char *text);
+
 /* Configure, start, wait until it serves. It ends with the test, whatever ends that. */
 struct daemon *daemon_start(const char *text);
 struct daemon *daemon_start_with(const char *text, const struct daemon_start *how);

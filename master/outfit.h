@@ -1,0 +1,43 @@
+/* master/outfit.h - what a configuration asks for beside its clusters: the log, the control socket, the pid file. */
+#ifndef MASTER_OUTFIT_H
+#define MASTER_OUTFIT_H
+
+#include "src/listener.h"
+
+struct muster__config;
+struct muster__config_errors;
+struct muster__generations;
+struct muster__service;
+
+struct muster__outfit {
+	struct muster__generations *all;
+	struct muster_server *control;        /* the one that listens; NULL before the first */
+	struct muster__listener next_control; /* bound, for a configuration that does not count yet */
+	int next_log;                         /* -1: it stays as it is */
+	char *pid_file;                       /* ours to unlink; or NULL */
+	char *next_pid_file;                  /* written already; or NULL */
+};
+
+void muster__outfit_init(struct muster__outfit *outfit, struct muster__generations *all);
+
+/*
+ * All that can fail, for a configuration that may come to count. Only the first control socket listens at once. Negative, with
+ * a line in the service's `why`.
+ */
+int muster__outfit_prepare(struct muster__outfit *outfit, struct muster__service *next);
+
+/* Its workers are about to be forked: the log is theirs. */
+void muster__outfit_open(struct muster__outfit *outfit, struct muster__service *next);
+
+/* It counts; or it never will. */
+void muster__outfit_commit(struct muster__outfit *outfit, struct muster__service *current);
+void muster__outfit_give_up(struct muster__outfit *outfit);
+
+/* The end: the control socket closes; after the loop the pid file goes. */
+void muster__outfit_close(struct muster__outfit *outfit);
+void muster__outfit_clear(struct muster__outfit *outfit);
+
+/* They belong to another daemon now: leave pid file and control socket where they are. */
+void muster__outfit_forget(struct muster__outfit *outfit);
+
+#endif

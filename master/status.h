@@ -1,0 +1,11 @@
+/* master/status.h - what musterctl shows. */
+#ifndef MASTER_STATUS_H
+#define MASTER_STATUS_H
+
+struct json_t;
+struct muster__generations;
+
+/* New. */
+struct json_t *muster__status(const struct muster__generations *all);
+
+#endif
