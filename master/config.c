@@ -61,11 +61,23 @@ static const struct muster__choice builtins[] = {
 	{ NULL, 0 },
 };
 
+static bool listener_has_port(const void *base)
+{
+	const struct muster__config_listener *listener = base;
+
+	return !listener->path && !listener->fd_name;
+}
+
+static bool is_program(const void *base)
+{
+	return !((const struct muster__config_application *)base)->builtin;
+}
+
 #define LISTENER(field) .offset = offsetof(struct muster__config_listener, field)
 static const struct muster__key listener_keys[] = {
 	{ "name", MUSTER__KIND_TEXT, LISTENER(name) },
 	{ "host", MUSTER__KIND_TEXT, LISTENER(host) },
-	{ "port", MUSTER__KIND_NUMBER, LISTENER(port), .max = 65535 },
+	{ "port", MUSTER__KIND_NUMBER, LISTENER(port), .max = 65535, .shown = true, .has_meaning = listener_has_port },
 	{ "path", MUSTER__KIND_SOCKET, LISTENER(path) },
 	{ "fd_name", MUSTER__KIND_TEXT, LISTENER(fd_name) },
 	{ "policy", MUSTER__KIND_CHOICE, LISTENER(policy), .choices = policies, .fallback = MUSTER_POLICY_ROUND_ROBIN },
@@ -97,7 +109,7 @@ static const struct muster__key application_keys[] = {
 	{ "upstream", MUSTER__KIND_OBJECT, .object = &upstream_object },
 	{ "exec", MUSTER__KIND_PROGRAM, APPLICATION(exec) },
 	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
-	  .fallback = MUSTER__PROGRAM_NODE },
+	  .fallback = MUSTER__PROGRAM_NODE, .has_meaning = is_program },
 	{ "env", MUSTER__KIND_VARIABLES, APPLICATION(env) },
 	{ "directory", MUSTER__KIND_FILE, APPLICATION(directory) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
@@ -109,6 +121,7 @@ static const struct muster__grammar application_object = { application_keys, MUS
 static const struct muster__key control_keys[] = {
 	{ "path", MUSTER__KIND_SOCKET, ROOT(control_path) },
 	{ "mode", MUSTER__KIND_MODE, ROOT(control_mode), .fallback = 0600 },
+	{ "group", MUSTER__KIND_TEXT, ROOT(control_group) },
 };
 static const struct muster__grammar control_object = { control_keys, MUSTER__COUNT_OF(control_keys), NULL };
 
@@ -277,11 +290,11 @@ static void check_program(struct muster__reader *reader, const struct muster__no
 
 static void check_application(struct muster__reader *reader, const struct muster__node *node)
 {
-	bool is_program = has(node->value, "exec");
+	bool has_program = has(node->value, "exec");
 
-	if (is_program && has(node->value, "builtin"))
+	if (has_program && has(node->value, "builtin"))
 		complain_key(reader, node->at, "builtin", "cannot stand beside \"exec\"");
-	else if (is_program)
+	else if (has_program)
 		check_program(reader, node);
 	else if (has(node->value, "builtin"))
 		check_builtin(reader, node);
@@ -514,6 +527,21 @@ void muster__config_free(struct muster__config *config)
 	if (config)
 		muster__free_values(&root_object, config);
 	free(config);
+}
+
+bool muster__config_find_level(const char *word, enum muster_log_level *level)
+{
+	for (const struct muster__choice *choice = levels; choice->word; choice++)
+		if (strcmp(choice->word, word) == 0) {
+			*level = (enum muster_log_level)choice->value;
+			return true;
+		}
+	return false;
+}
+
+const struct muster__grammar *muster__config_grammar(void)
+{
+	return &root_object;
 }
 
 void muster__config_complain(struct muster__config_errors *errors, const char *format, ...)

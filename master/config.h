@@ -55,6 +55,7 @@ struct muster__config {
 	unsigned workers;
 	char *control_path; /* never NULL */
 	unsigned control_mode;
+	char *control_group; /* whose members may ask for the status; or NULL */
 	enum muster_log_level log_level;
 	char *log_target; /* a file; NULL: standard error */
 	enum muster__log_format log_format;
@@ -86,6 +87,9 @@ struct muster__config_errors {
  */
 int muster__config_load(struct muster__config **config, const char *file, struct muster__config_errors *errors);
 void muster__config_free(struct muster__config *config);
+/* The word for a level: false if it is none. */
+bool muster__config_find_level(const char *word, enum muster_log_level *level);
+
 /* One more line. */
 __attribute__((format(printf, 2, 3))) void muster__config_complain(struct muster__config_errors *errors,
 								   const char *format, ...);

@@ -1,5 +1,11 @@
-/* musterctl: asks a daemon over its control socket. Exit status: 0 fine, 1 no answer or a refusal, 2 bad words or file. */
+/*
+ * musterctl: asks a daemon over its control socket, and steers it. Exit status: 0 fine, 1 the daemon said no, 2 bad words or
+ * file, 3 no daemon has answered.
+ */
 #include "master/config.h"
+#include "master/ctl_ask.h"
+#include "master/ctl_print.h"
+#include "master/ctl_top.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -8,32 +14,90 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-enum { FINE = 0, FAILED = 1, MISUSED = 2 };
+enum { FINE = 0, REFUSED = 1, MISUSED = 2, UNREACHED = 3 };
 
 #define ANSWER_SECONDS 10
-#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
+#define WORDS_MAX 2
 
 struct options {
-	const char *file, *socket, *command;
-	bool json;
+	const char *file, *socket;
+	const struct command *command;
+	const char *words[WORDS_MAX]; /* behind the command */
+	int count;
+	bool json, wait;
 };
+
+/* ---- commands */
+
+struct command {
+	const char *name, *words, *what;
+	int least, most;                                               /* words */
+	bool can_wait;                                                 /* --wait has a meaning */
+	bool (*fill)(const struct options *options, json_t *question); /* false: the words are wrong */
+	void (*print)(const json_t *answer);
+	const char *part; /* of the status, instead of all of it */
+};
+
+static void print_json(const json_t *answer)
+{
+	json_dumpf(answer, stdout, JSON_INDENT(2));
+	printf("\n");
+}
+
+static bool fill_level(const struct options *options, json_t *question)
+{
+	enum muster_log_level level;
+
+	json_object_set_new(question, "level", json_string(options->words[0]));
+	return muster__config_find_level(options->words[0], &level);
+}
+
+static const struct command commands[] = {
+	{ "status", "", "workers and listeners", 0, 0, false, NULL, muster__ctl_print_status, NULL },
+	{ "workers", "", "workers alone", 0, 0, false, NULL, muster__ctl_print_workers, "workers" },
+	{ "listeners", "", "listeners alone", 0, 0, false, NULL, muster__ctl_print_listeners, "listeners" },
+	{ "top", "", "the status, drawn each second; q ends it", 0, 0, false, NULL, muster__ctl_print_status, NULL },
+	{ "config", "", "the configuration at work", 0, 0, false, NULL, print_json, NULL },
+	{ "reload", "", "read the configuration again", 0, 0, true, NULL, NULL, NULL },
+	{ "log-level", "LEVEL", "error, warn, info or debug, until the next reload", 1, 1, false, fill_level, NULL,
+	  NULL },
+	{ "drain", "", "let connections end, then end", 0, 0, false, NULL, NULL, NULL },
+	{ "stop", "", "end", 0, 0, false, NULL, NULL, NULL },
+};
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* ---- the command line */
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "usage: musterctl [-c FILE | -s SOCKET] [--json] COMMAND\n\n"
-		     "  status             workers and listeners\n\n"
-		     "  -c, --config FILE  ask the daemon of this configuration\n"
-		     "  -s, --socket PATH  ask the daemon at this control socket\n"
-		     "      --json         print the answer as JSON\n"
-		     "  -h, --help         print this\n"
-		     "      --version      print the version\n\n"
-		     "Without -c and -s the default socket is asked.\n"
-		     "Exit status: 0 fine, 1 no answer or a refusal, 2 bad command line or configuration.\n");
+	char usage[64];
+	size_t i;
+
+	fprintf(out, "usage: musterctl [-c FILE | -s SOCKET] [--json] [--wait] COMMAND\n\n");
+	for (i = 0; i < sizeof commands / sizeof *commands; i++) {
+		snprintf(usage, sizeof usage, "%s %s", commands[i].name, commands[i].words);
+		fprintf(out, "  %-32s %s\n", usage, commands[i].what);
+	}
+	fprintf(out,
+		"\n"
+		"  -c, --config FILE  ask the daemon of this configuration\n"
+		"  -s, --socket PATH  ask the daemon at this control socket\n"
+		"      --json         print the answer as JSON\n"
+		"      --wait         return when it is done, not when it has begun\n"
+		"  -h, --help         print this\n"
+		"      --version      print the version\n\n"
+		"Without -c and -s the default socket is asked.\n"
+		"Exit status: 0 fine, 1 the daemon said no, 2 bad command line or configuration, 3 no daemon answers.\n");
 }
 
 static int misused(const char *what, const char *word)
@@ -44,12 +108,37 @@ static int misused(const char *what, const char *word)
 }
 
 /* -1: go on; else the exit status. */
+static int read_words(char **words, int count, struct options *options)
+{
+	const struct command *command = count > 0 ? find_command(words[0]) : NULL;
+
+	if (count == 0)
+		return misused("a command is missing", "");
+	if (command == NULL)
+		return misused("unknown command ", words[0]);
+	options->command = command;
+	options->count = count - 1;
+	if (options->count > command->most)
+		return misused("too many words after ", words[0]);
+	if (options->count < command->least)
+		return misused("a word is missing after ", words[0]);
+	if (options->wait && !command->can_wait)
+		return misused("there is nothing to wait for after ", words[0]);
+	memcpy(options->words, words + 1, (size_t)options->count * sizeof *words);
+	return -1;
+}
+
+/* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct options *options)
 {
 	static const struct option known[] = {
-		{ "config", required_argument, NULL, 'c' }, { "socket", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },         { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },      { 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "wait", no_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ 0 },
 	};
 	int option;
 
@@ -58,17 +147,13 @@ static int read_options(int argc, char **argv, struct options *options)
 		case 'c': options->file = optarg; break;
 		case 's': options->socket = optarg; break;
 		case 'j': options->json = true; break;
+		case 'w': options->wait = true; break;
 		case 'h': print_help(stdout); return FINE;
 		case 'v': printf("musterctl %s\n", MUSTER_VERSION); return FINE;
 		default: print_help(stderr); return MISUSED;
 		}
-	if (optind + 1 != argc)
-		return misused(optind == argc ? "a command is missing" : "one command is expected", "");
-	options->command = argv[optind];
-	return strcmp(options->command, "status") == 0 ? -1 : misused("unknown command ", options->command);
+	return read_words(argv + optind, argc - optind, options);
 }
-
-/* ---- asking */
 
 static int find_socket(const struct options *options, char *path, size_t size)
 {
@@ -96,165 +181,84 @@ static int find_socket(const struct options *options, char *path, size_t size)
 	return FINE;
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = ANSWER_SECONDS };
-	int fd;
+/* ---- asking */
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	int err = -errno;
-	close(fd);
-	return err;
+struct asking {
+	const struct options *options;
+	const char *path;
+	json_t *question;
+};
+
+/* New; NULL: the words are wrong. */
+static json_t *question_of(const struct options *options)
+{
+	const struct command *command = options->command;
+	bool is_view = command->part != NULL || strcmp(command->name, "top") == 0;
+	json_t *question = json_pack("{s:s}", "command", is_view ? "status" : command->name);
+
+	if (options->wait)
+		json_object_set_new(question, "wait", json_true());
+	if (command->fill == NULL || command->fill(options, question))
+		return question;
+	json_decref(question);
+	return NULL;
 }
 
-/* Up to the end; the daemon closes behind its answer. */
-static int read_answer(int fd, char **answer, size_t *length)
+static int unreached(const char *path, int err)
 {
-	size_t room = 0;
-	ssize_t got = 1;
-
-	*answer = NULL;
-	*length = 0;
-	while (got > 0 && *length < ANSWER_MAX) {
-		if (*length == room) {
-			char *larger = realloc(*answer, room = room ? room * 2 : 65536);
-
-			if (larger == NULL)
-				return -ENOMEM;
-			*answer = larger;
-		}
-		got = recv(fd, *answer + *length, room - *length, 0);
-		*length += got > 0 ? (size_t)got : 0;
-	}
-	return got < 0 ? -errno : 0;
-}
-
-static int ask(const char *path, const char *command, json_t **answer)
-{
-	json_error_t error;
-	char question[128], *text = NULL;
-	size_t length = 0;
-	int size = snprintf(question, sizeof question, "{\"command\":\"%s\"}\n", command);
-	int fd = connect_to(path), err = fd < 0 ? fd : 0;
-
-	if (err == 0 && send(fd, question, (size_t)size, MSG_NOSIGNAL) != size)
-		err = -errno;
-	if (err == 0)
-		err = read_answer(fd, &text, &length);
-	if (fd >= 0)
-		close(fd);
-	*answer = err == 0 ? json_loadb(text, length, 0, &error) : NULL;
-	free(text);
-	return err == 0 && *answer == NULL ? -EBADMSG : err;
-}
-
-/* ---- printing */
-
-static const char *text_of(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text != NULL ? text : "-";
-}
-
-/* A number, or "-" for what is not known. */
-static const char *number_of(const json_t *json, const char *name, char text[24])
-{
-	const json_t *value = json_object_get(json, name);
-
-	snprintf(text, 24, "-");
-	if (json_is_integer(value))
-		snprintf(text, 24, "%lld", (long long)json_integer_value(value));
-	return text;
-}
-
-static void print_workers(const json_t *workers)
-{
-	char slot[24], pid[24], connections[24], accepted[24], restarts[24];
-	const json_t *worker;
-	size_t i;
-
-	printf("%-12s %4s %8s  %-9s %11s %10s %8s\n", "application", "slot", "pid", "state", "connections", "accepted",
-	       "restarts");
-	json_array_foreach(workers, i, worker) printf(
-		"%-12s %4s %8s  %-9s %11s %10s %8s\n", text_of(worker, "application"), number_of(worker, "slot", slot),
-		number_of(worker, "pid", pid), text_of(worker, "state"), number_of(worker, "connections", connections),
-		number_of(worker, "accepted", accepted), number_of(worker, "restarts", restarts));
-}
-
-static void print_listeners(const json_t *listeners)
-{
-	char connections[24], accepted[24];
-	const json_t *listener;
-	size_t i;
-
-	printf("%-12s %-24s %-18s %-12s %11s %10s\n", "listener", "address", "policy", "application", "connections",
-	       "accepted");
-	json_array_foreach(listeners, i, listener)
-		printf("%-12s %-24s %-18s %-12s %11s %10s\n", text_of(listener, "name"), text_of(listener, "address"),
-		       text_of(listener, "policy"), text_of(listener, "application"),
-		       number_of(listener, "connections", connections), number_of(listener, "accepted", accepted));
-}
-
-static void print_status(const json_t *status)
-{
-	char pid[24], connections[24];
-	long long seconds = (long long)json_integer_value(json_object_get(status, "uptime_ms")) / 1000;
-
-	printf("musterd %s, pid %s, %s, up %lld s, %s connections\n\n", text_of(status, "version"),
-	       number_of(status, "pid", pid), text_of(status, "state"), seconds,
-	       number_of(status, "connections", connections));
-	print_workers(json_object_get(status, "workers"));
-	printf("\n");
-	print_listeners(json_object_get(status, "listeners"));
+	fprintf(stderr, "musterctl: %s: %s%s\n", path, muster_strerror(err),
+		err == -ENOENT || err == -ECONNREFUSED ? " (is musterd running?)" : "");
+	return UNREACHED;
 }
 
 static int print_answer(const struct options *options, const json_t *answer)
 {
+	const struct command *command = options->command;
 	const char *refusal = json_string_value(json_object_get(answer, "error"));
+	const json_t *part = command->part != NULL ? json_object_get(answer, command->part) : answer;
 
 	if (refusal != NULL) {
 		fprintf(stderr, "musterctl: %s\n", refusal);
-		return FAILED;
+		return REFUSED;
 	}
-	if (options->json) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		printf("\n");
-	} else {
-		print_status(answer);
-	}
+	if (options->json)
+		print_json(part);
+	else if (command->print != NULL)
+		command->print(part);
 	return FINE;
+}
+
+static int ask_and_print(void *data)
+{
+	const struct asking *asking = data;
+	unsigned seconds = asking->options->wait ? 0 : ANSWER_SECONDS;
+	json_t *answer;
+	int err = muster__ctl_ask(asking->path, asking->question, seconds, &answer), status;
+
+	if (err < 0)
+		return unreached(asking->path, err);
+	status = print_answer(asking->options, answer);
+	json_decref(answer);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = { 0 };
 	char path[4096];
-	json_t *answer;
-	int status = read_options(argc, argv, &options), err;
+	struct asking asking = { &options, path, NULL };
+	int status = read_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;
+	asking.question = question_of(&options);
+	if (asking.question == NULL)
+		return misused("wrong word after ", options.command->name);
 	status = find_socket(&options, path, sizeof path);
-	if (status != FINE)
-		return status;
-	err = ask(path, options.command, &answer);
-	if (err < 0) {
-		fprintf(stderr, "musterctl: %s: %s%s\n", path, muster_strerror(err),
-			err == -ENOENT || err == -ECONNREFUSED ? " (is musterd running?)" : "");
-		return FAILED;
-	}
-	status = print_answer(&options, answer);
-	json_decref(answer);
+	if (status == FINE && strcmp(options.command->name, "top") == 0)
+		status = muster__ctl_top(ask_and_print, &asking);
+	else if (status == FINE)
+		status = ask_and_print(&asking);
+	json_decref(asking.question);
 	return status;
 }

@@ -13,26 +13,6 @@
 
 #define ENDING_MAX 8 /* of those that drain; the oldest has to hurry for one more */
 
-/* ---- those who wait */
-
-static void tell(struct muster__reload_waiters *waiters, bool started, const char *failure)
-{
-	struct muster__reload_waiters all = *waiters;
-	struct muster__reload_waiter *waiter;
-
-	if (STAILQ_EMPTY(waiters))
-		return;
-	STAILQ_INIT(waiters);
-	while ((waiter = STAILQ_FIRST(&all)) != NULL) {
-		/* The last link of the copy still leads to where it was copied from, not into it. */
-		STAILQ_FIRST(&all) = STAILQ_NEXT(waiter, next);
-		if (started && !waiter->until_started)
-			STAILQ_INSERT_TAIL(waiters, waiter, next);
-		else
-			waiter->done(waiter, failure);
-	}
-}
-
 /* All lines in one text. */
 static char *text_of(const struct muster__config_errors *why, int err)
 {
@@ -92,7 +72,7 @@ static void settle(struct muster__generations *all, char *failure)
 	if (all->stopping)
 		return;
 	all->ops->settled(all);
-	tell(&all->waiting, false, failure);
+	muster__waiters_tell(&all->waiting, failure);
 	begin_if_due(all);
 }
 
@@ -232,7 +212,7 @@ static void reload(struct muster__generations *all)
 		else if (err < 0)
 			refuse(all, &why, err);
 		else
-			tell(&all->waiting, true, NULL);
+			muster__waiters_tell_started(&all->waiting);
 	}
 	muster__config_errors_clear(&why);
 }
@@ -273,7 +253,7 @@ int muster__generations_start(struct muster__generations *all, struct muster__co
 	return err;
 }
 
-void muster__generations_reload(struct muster__generations *all, struct muster__reload_waiter *waiter)
+void muster__generations_reload(struct muster__generations *all, struct muster__waiter *waiter)
 {
 	if (waiter != NULL)
 		STAILQ_INSERT_TAIL(&all->asked, waiter, next);
@@ -281,22 +261,10 @@ void muster__generations_reload(struct muster__generations *all, struct muster__
 	begin_if_due(all);
 }
 
-static bool forget(struct muster__reload_waiters *waiters, const struct muster__reload_waiter *wanted)
+void muster__generations_forget(struct muster__generations *all, const struct muster__waiter *waiter)
 {
-	struct muster__reload_waiter *waiter;
-
-	STAILQ_FOREACH(waiter, waiters, next)
-	if (waiter == wanted) {
-		STAILQ_REMOVE(waiters, waiter, muster__reload_waiter, next);
-		return true;
-	}
-	return false;
-}
-
-void muster__generations_forget(struct muster__generations *all, struct muster__reload_waiter *waiter)
-{
-	if (!forget(&all->waiting, waiter))
-		forget(&all->asked, waiter);
+	if (!muster__waiters_forget(&all->waiting, waiter))
+		muster__waiters_forget(&all->asked, waiter);
 }
 
 void muster__generations_pause(struct muster__generations *all, bool paused)
@@ -333,8 +301,8 @@ static void stop_all(struct muster__generations *all, void (*end)(struct muster_
 		end_quietly(all, next);
 	}
 	each(all, end);
-	tell(&all->waiting, false, failure);
-	tell(&all->asked, false, failure);
+	muster__waiters_tell(&all->waiting, failure);
+	muster__waiters_tell(&all->asked, failure);
 }
 
 void muster__generations_drain(struct muster__generations *all)

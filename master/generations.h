@@ -4,6 +4,7 @@
 
 #include "master/inherited.h"
 #include "master/service.h"
+#include "master/waiters.h"
 
 struct muster__generations;
 
@@ -25,16 +26,6 @@ struct muster__generations_ops {
 	void (*ended)(struct muster__generations *all);
 };
 
-/* Somebody who waits for the outcome of a reload. Its owner's memory. */
-struct muster__reload_waiter {
-	STAILQ_ENTRY(muster__reload_waiter) next;
-	bool until_started; /* to know that the new generation has been started is enough */
-	/* NULL: it went well. Once, and never from inside muster__generations_reload. */
-	void (*done)(struct muster__reload_waiter *waiter, const char *failure);
-};
-
-STAILQ_HEAD(muster__reload_waiters, muster__reload_waiter);
-
 struct muster__generations {
 	struct muster_loop *loop;
 	const char *file;
@@ -46,10 +37,10 @@ struct muster__generations {
 	unsigned count;                     /* there have been so many */
 	uint64_t started_ms;
 	unsigned reloads, failures;
-	char *failure; /* of the last reload; NULL: it went well */
-	struct muster__reload_waiters waiting, asked;
-	struct muster__task begin; /* a reload */
-	bool successor;            /* of another daemon, which serves until the first one commits */
+	char *failure;                         /* of the last reload; NULL: it went well */
+	struct muster__waiters waiting, asked; /* for the reload under way; for the one after it */
+	struct muster__task begin;             /* a reload */
+	bool successor;                        /* of another daemon, which serves until the first one commits */
 	bool due, paused;
 	bool stopping; /* the end of all */
 	bool failed;   /* it ends because the first one could not start */
@@ -71,8 +62,8 @@ void muster__generations_commit(struct muster__generations *all);
  * Read the file again, soon. One that is asked for while another is under way follows it, and several that are asked for
  * meanwhile are one. `waiter` may be NULL.
  */
-void muster__generations_reload(struct muster__generations *all, struct muster__reload_waiter *waiter);
-void muster__generations_forget(struct muster__generations *all, struct muster__reload_waiter *waiter);
+void muster__generations_reload(struct muster__generations *all, struct muster__waiter *waiter);
+void muster__generations_forget(struct muster__generations *all, const struct muster__waiter *waiter);
 
 /* What is asked for now waits; or no longer. */
 void muster__generations_pause(struct muster__generations *all, bool paused);

@@ -1,6 +1,7 @@
 /* musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file. */
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/dump.h"
 #include "master/generations.h"
 #include "master/outfit.h"
 #include "src/log.h"
@@ -22,7 +23,7 @@ enum { FINE = 0, FAILED = 1, MISUSED = 2 };
 
 struct options {
 	const char *file;
-	bool test, detach;
+	bool test, dump, detach;
 };
 
 struct daemon {
@@ -47,13 +48,15 @@ static void on_libevent_line(int severity, const char *line)
 static void print_help(FILE *out)
 {
 	fprintf(out,
-		"usage: musterd [-c FILE] [-t] [--daemon]\n\n"
+		"usage: musterd [-c FILE] [-t | --dump | --daemon]\n\n"
 		"  -c, --config FILE  the configuration, default %s\n"
 		"  -t, --test         test the configuration and exit\n"
+		"      --dump         print the configuration with all its defaults, as JSON, and exit\n"
 		"      --daemon       detach; return when ready, or failed\n"
 		"  -h, --help         print this\n"
 		"      --version      print the version\n\n"
-		"SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a second signal is less patient.\n"
+		"SIGHUP reads the configuration again. SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a\n"
+		"second signal is less patient.\n"
 		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
 		DEFAULT_FILE);
 }
@@ -62,9 +65,13 @@ static void print_help(FILE *out)
 static int read_options(int argc, char **argv, struct options *options)
 {
 	static const struct option known[] = {
-		{ "config", required_argument, NULL, 'c' }, { "test", no_argument, NULL, 't' },
-		{ "daemon", no_argument, NULL, 'd' },       { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },      { 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "test", no_argument, NULL, 't' },
+		{ "daemon", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "dump", no_argument, NULL, 'D' },
+		{ 0 },
 	};
 	int option;
 
@@ -74,6 +81,7 @@ static int read_options(int argc, char **argv, struct options *options)
 		case 'c': options->file = optarg; break;
 		case 't': options->test = true; break;
 		case 'd': options->detach = true; break;
+		case 'D': options->dump = true; break;
 		case 'h': print_help(stdout); return FINE;
 		case 'v': printf("musterd %s\n", MUSTER_VERSION); return FINE;
 		default: print_help(stderr); return MISUSED;
@@ -285,6 +293,8 @@ int main(int argc, char **argv)
 	status = load(&daemon);
 	if (status == FINE && daemon.options.test)
 		printf("%s: ok\n", daemon.options.file);
+	else if (status == FINE && daemon.options.dump)
+		status = muster__config_print(daemon.config, stdout) < 0 ? FAILED : FINE;
 	else if (status == FINE)
 		status = serve(&daemon);
 	clean_up(&daemon);

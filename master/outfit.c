@@ -12,12 +12,13 @@
 #include <muster/muster.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 void muster__outfit_init(struct muster__outfit *outfit, struct muster__generations *all)
 {
 	*outfit = (struct muster__outfit){ .all = all, .next_control = MUSTER__LISTENER_NONE, .next_log = -1 };
+	outfit->control.all = all;
+	outfit->control.group = (gid_t)-1;
 }
 
 static const struct muster__config *current_config(const struct muster__outfit *outfit)
@@ -54,11 +55,16 @@ static int prepare_control(struct muster__outfit *outfit, struct muster__service
 	const struct muster__config *now = current_config(outfit), *config = next->config;
 	int err;
 
+	err = muster__control_group(config, &outfit->next_group);
+	if (err < 0)
+		return complain(next, "control.group", config->control_group, err);
+	if (now == NULL)
+		outfit->control.group = outfit->next_group;
 	if (now != NULL && is_same(now->control_path, config->control_path))
 		return 0;
-	err = muster__control_bind(config, &outfit->next_control);
+	err = muster__control_bind(config, outfit->next_group, &outfit->next_control);
 	if (err == 0 && now == NULL)
-		err = muster__control_listen(outfit->all, &outfit->next_control, &outfit->control);
+		err = muster__control_listen(&outfit->control, &outfit->next_control, &outfit->server);
 	return err < 0 ? complain(next, "control socket", config->control_path, err) : 0;
 }
 
@@ -113,19 +119,22 @@ static void commit_log(struct muster__outfit *outfit, struct muster__service *cu
 
 static void commit_control(struct muster__outfit *outfit, const struct muster__config *config)
 {
-	struct muster_server *elder = outfit->control;
+	struct muster_server *elder = outfit->server;
 	int err;
 
+	outfit->control.group = outfit->next_group;
 	if (outfit->next_control.fd < 0) {
-		if (chmod(config->control_path, config->control_mode) < 0)
-			muster__log(MUSTER_LOG_ERROR, "control socket %s: %s", config->control_path, strerror(errno));
+		err = muster__control_open_to(config, outfit->next_group);
+		if (err < 0)
+			muster__log(MUSTER_LOG_ERROR, "control socket %s: %s", config->control_path,
+				    muster_strerror(err));
 		return;
 	}
-	outfit->control = NULL;
-	err = muster__control_listen(outfit->all, &outfit->next_control, &outfit->control);
+	outfit->server = NULL;
+	err = muster__control_listen(&outfit->control, &outfit->next_control, &outfit->server);
 	if (err < 0) {
 		muster__log(MUSTER_LOG_ERROR, "control socket %s: %s", config->control_path, muster_strerror(err));
-		outfit->control = elder;
+		outfit->server = elder;
 	} else if (elder != NULL) {
 		/* Those who ask there are answered. */
 		muster_server_close(elder);
@@ -177,9 +186,9 @@ void muster__outfit_give_up(struct muster__outfit *outfit)
 
 void muster__outfit_close(struct muster__outfit *outfit)
 {
-	if (outfit->control != NULL)
-		muster_server_destroy(outfit->control);
-	outfit->control = NULL;
+	if (outfit->server != NULL)
+		muster_server_destroy(outfit->server);
+	outfit->server = NULL;
 }
 
 void muster__outfit_forget(struct muster__outfit *outfit)

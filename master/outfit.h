@@ -2,6 +2,7 @@
 #ifndef MASTER_OUTFIT_H
 #define MASTER_OUTFIT_H
 
+#include "master/session.h"
 #include "src/listener.h"
 
 struct muster__config;
@@ -11,11 +12,13 @@ struct muster__service;
 
 struct muster__outfit {
 	struct muster__generations *all;
-	struct muster_server *control;        /* the one that listens; NULL before the first */
+	struct muster__control control;       /* what is asked and steered there */
+	struct muster_server *server;         /* the one that listens; NULL before the first */
 	struct muster__listener next_control; /* bound, for a configuration that does not count yet */
-	int next_log;                         /* -1: it stays as it is */
-	char *pid_file;                       /* ours to unlink; or NULL */
-	char *next_pid_file;                  /* written already; or NULL */
+	gid_t next_group;
+	int next_log;        /* -1: it stays as it is */
+	char *pid_file;      /* ours to unlink; or NULL */
+	char *next_pid_file; /* written already; or NULL */
 };
 
 void muster__outfit_init(struct muster__outfit *outfit, struct muster__generations *all);

@@ -38,11 +38,13 @@ struct muster__key {
 	const char *name;
 	enum muster__kind kind;
 	bool required;
-	size_t offset;                        /* where the value is kept */
-	unsigned min, max;                    /* of numbers */
-	unsigned fallback;                    /* of numbers, choices and modes that are not given */
-	const struct muster__choice *choices; /* ended by a NULL word */
-	const struct muster__grammar *object; /* what an object, or each of a list or map, may say */
+	bool shown;                            /* in a dump, also when it is 0 */
+	bool (*has_meaning)(const void *base); /* whether it has one beside the others; NULL: always */
+	size_t offset;                         /* where the value is kept */
+	unsigned min, max;                     /* of numbers */
+	unsigned fallback;                     /* of numbers, choices and modes that are not given */
+	const struct muster__choice *choices;  /* ended by a NULL word */
+	const struct muster__grammar *object;  /* what an object, or each of a list or map, may say */
 	size_t count, size; /* of a list or map: where the number of structs is kept; the size of each */
 };
 
@@ -60,6 +62,9 @@ struct muster__grammar {
 	/* The rules that join several keys. Each value alone has been read, or complained about. */
 	void (*check)(struct muster__reader *reader, const struct muster__node *node);
 };
+
+/* What a whole file may say. */
+const struct muster__grammar *muster__config_grammar(void);
 
 /* The values of keys that may be missing. */
 void muster__put_fallbacks(const struct muster__grammar *object, void *base);

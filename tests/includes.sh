@@ -24,7 +24,8 @@ check() {
 		# After fork() the code of the primary becomes that of the worker: the one bridge.
 		bridge["master/spawn.c", "worker/worker.h"]
 
-		split("master/complain.c master/config.c master/control.c master/ctl.c master/reader.c master/status.c", list)
+		split("master/complain.c master/commands.c master/config.c master/ctl.c master/ctl_ask.c " \
+		      "master/ctl_print.c master/dump.c master/reader.c master/session.c master/status.c", list)
 		for (i in list) jansson[list[i]]
 		# sys/types.h for pid_t, which C does not have.
 		split("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign " \
@@ -76,7 +77,7 @@ ipc/c.c <jansson.h>
 master/a.c "ipc/channel.h"
 master/b.c "src/loop.h"
 master/config.c <jansson.h>
-master/control.c <jansson.h>
+master/session.c <jansson.h>
 master/ctl.c <jansson.h>
 master/spawn.c "worker/worker.h"
 worker/a.c "ipc/channel.h"

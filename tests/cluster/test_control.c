@@ -84,7 +84,7 @@ START_TEST(without_a_daemon_musterctl_names_the_socket_and_a_remedy)
 	struct ended ended;
 
 	run(&ended, MUSTERCTL, "-s", folder_path("nobody"), "status");
-	ck_assert_int_eq(ended.status, 1);
+	ck_assert_int_eq(ended.status, 3);
 	ck_assert_str_eq(ended.out, "");
 	has(ended.err, folder_path("nobody"));
 	has(ended.err, "is musterd running?");
@@ -100,7 +100,7 @@ START_TEST(with_a_dead_daemon_musterctl_names_the_same_remedy)
 	kill(daemon->pid, SIGKILL);
 	ck_assert_int_eq(daemon_wait(daemon), 128 + SIGKILL);
 	run(&ended, MUSTERCTL, "-s", daemon->control, "status");
-	ck_assert_int_eq(ended.status, 1);
+	ck_assert_int_eq(ended.status, 3);
 	has(ended.err, daemon->control);
 	has(ended.err, "is musterd running?");
 	daemon_free(daemon);
@@ -113,7 +113,7 @@ static const struct {
 } bad_words[] = {
 	{ { NULL }, "a command is missing" },
 	{ { "stauts" }, "unknown command stauts" },
-	{ { "status", "again" }, "one command is expected" },
+	{ { "status", "again" }, "too many words after status" },
 	{ { "--nonsense", "status" }, "--nonsense" },
 	{ { "status", "-s" }, "-s" },
 	{ { "-c", "/nonexistent/muster.json", "status" }, "/nonexistent/muster.json: No such file or directory" },
@@ -175,7 +175,7 @@ START_TEST(an_answer_that_is_none_is_a_failure)
 	struct ended ended;
 
 	run(&ended, MUSTERCTL, "-s", folder_path("other"), "status");
-	ck_assert_msg(ended.status == 1, "%d: %s%s", ended.status, ended.out, ended.err);
+	ck_assert_msg(ended.status == 3, "%d: %s%s", ended.status, ended.out, ended.err);
 	has(ended.err, folder_path("other"));
 	ck_assert_int_eq(process_wait(child), 0);
 }

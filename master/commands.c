@@ -1,0 +1,131 @@
+/* A table: a command is a line in it. Each checks its words, does one thing, and answers. */
+#include "master/commands.h"
+
+#include "master/dump.h"
+#include "master/generations.h"
+#include "master/session.h"
+#include "master/status.h"
+
+#include <jansson.h>
+#include <muster/muster.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct muster__generations *all_of(const struct muster__session *session)
+{
+	return muster__session_control(session)->all;
+}
+
+static bool flag(const json_t *question, const char *name)
+{
+	return json_is_true(json_object_get(question, name));
+}
+
+/* ---- to look */
+
+static void do_status(struct muster__session *session, const json_t *question)
+{
+	(void)question;
+	muster__session_answer(session, muster__status(all_of(session)));
+}
+
+static void do_config(struct muster__session *session, const json_t *question)
+{
+	const struct muster__service *current = all_of(session)->current;
+
+	(void)question;
+	if (current != NULL)
+		muster__session_answer(session, muster__config_dump(current->config));
+	else
+		muster__session_conclude(session, "no configuration is at work yet");
+}
+
+/* ---- to steer */
+
+static void do_reload(struct muster__session *session, const json_t *question)
+{
+	struct muster__generations *all = all_of(session);
+
+	if (all->stopping)
+		muster__session_conclude(session, "the daemon is about to end");
+	else
+		muster__generations_reload(all, muster__session_wait(session, !flag(question, "wait")));
+}
+
+/* The answer goes first: nobody will be there to give it. */
+static void do_drain(struct muster__session *session, const json_t *question)
+{
+	(void)question;
+	muster__session_conclude(session, NULL);
+	muster__generations_drain(all_of(session));
+}
+
+static void do_stop(struct muster__session *session, const json_t *question)
+{
+	(void)question;
+	muster__session_conclude(session, NULL);
+	muster__generations_stop(all_of(session));
+}
+
+static void do_log_level(struct muster__session *session, const json_t *question)
+{
+	const char *word = json_string_value(json_object_get(question, "level"));
+	enum muster_log_level level;
+
+	if (word == NULL || !muster__config_find_level(word, &level)) {
+		muster__session_conclude(session, "\"level\" has to be error, warn, info or debug");
+		return;
+	}
+	muster_log_set_level(level);
+	muster__session_conclude(session, NULL);
+}
+
+/* ---- the table */
+
+static const struct command {
+	const char *name;
+	bool steers;
+	void (*run)(struct muster__session *session, const json_t *question);
+} commands[] = {
+	{ "status", false, do_status }, { "config", false, do_config }, { "reload", true, do_reload },
+	{ "drain", true, do_drain },    { "stop", true, do_stop },      { "log-level", true, do_log_level },
+};
+
+static const struct command *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void conclude_unknown(struct muster__session *session)
+{
+	char text[256] = "unknown command, known are";
+	size_t i, length;
+
+	for (i = 0; i < sizeof commands / sizeof *commands; i++) {
+		length = strlen(text);
+		snprintf(text + length, sizeof text - length, "%s %s", i > 0 ? "," : "", commands[i].name);
+	}
+	muster__session_conclude(session, text);
+}
+
+void muster__command_run(struct muster__session *session, const char *name, const json_t *question, bool may_steer)
+{
+	const struct command *command = find(name);
+
+	if (command == NULL)
+		conclude_unknown(session);
+	else if (command->steers && !may_steer)
+		muster__session_conclude(session, "permission denied: this is for root and the user of the daemon");
+	else
+		command->run(session, question);
+}
+
+void muster__command_forget(const struct muster__control *control, const struct muster__waiter *waiter)
+{
+	muster__generations_forget(control->all, waiter);
+}
