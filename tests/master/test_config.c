@@ -522,7 +522,7 @@ static const struct {
 	{ ROOT("\"Log\":{},"), "1: Log: unknown key \"Log\", did you mean \"log\"?" },
 	{ ROOT("\"log\":{\"tagret\":\"x\"},"), "1: log.tagret: unknown key \"tagret\", did you mean \"target\"?" },
 	{ ROOT("\"control\":{\"socket\":\"x\"},"),
-	  "1: control.socket: unknown key \"socket\", known are \"path\", \"mode\"" },
+	  "1: control.socket: unknown key \"socket\", known are \"path\", \"mode\", \"group\"" },
 	{ ROOT("\"log\":{\"a\\nb\":\"x\"},"),
 	  "1: log[\"a\\nb\"]: unknown key \"a\\nb\", known are \"level\", \"target\", "
 	  "\"format\"" },
