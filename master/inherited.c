@@ -75,6 +75,11 @@ int muster__inherited_add(struct muster__inherited *table, int fd, const char *n
 	return err;
 }
 
+void muster__inherited_move(struct muster__inherited *to, struct muster__inherited *from)
+{
+	STAILQ_CONCAT(&to->sockets, &from->sockets);
+}
+
 /* ---- fitting */
 
 static bool is_named(const struct muster__inherited_socket *socket, const char *name)

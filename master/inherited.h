@@ -31,6 +31,9 @@ void muster__inherited_init(struct muster__inherited *table);
  */
 int muster__inherited_add(struct muster__inherited *table, int fd, const char *name, bool ours);
 
+/* All that one table has goes to the end of the other. */
+void muster__inherited_move(struct muster__inherited *to, struct muster__inherited *from);
+
 /* What a listener looks for: by `fd_name` alone if it is not NULL, else by its place. */
 struct muster__inherited_wish {
 	const char *fd_name;

@@ -1,9 +1,12 @@
 /* musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file. */
+#include "master/activation.h"
 #include "master/config.h"
 #include "master/daemon.h"
 #include "master/dump.h"
 #include "master/generations.h"
 #include "master/outfit.h"
+#include "master/report.h"
+#include "master/sd.h"
 #include "src/log.h"
 
 #include <errno.h>
@@ -31,6 +34,9 @@ struct daemon {
 	struct muster__config *config;
 	struct muster__config_errors errors;
 	struct muster_loop *loop;
+	struct muster__sd *sd;
+	struct muster__inherited passed; /* to our start */
+	struct muster__report report;
 	struct muster__generations all;
 	struct muster__outfit outfit;
 	struct event *signals[4];
@@ -143,6 +149,8 @@ static void on_committed(struct muster__generations *all)
 	struct daemon *daemon = daemon_of(all);
 
 	muster__outfit_commit(&daemon->outfit, all->current);
+	if (all->current->generation == 1)
+		muster__activation_close_rest(&all->inherited, daemon->sd);
 	muster__daemon_tell(daemon->tell, FINE);
 	daemon->tell = -1;
 }
@@ -154,7 +162,7 @@ static void on_given_up(struct muster__generations *all)
 
 static void on_reloading(struct muster__generations *all)
 {
-	(void)all;
+	muster__report_reloading(&daemon_of(all)->report);
 	muster__log(MUSTER_LOG_INFO, "reading the configuration again");
 }
 
@@ -162,6 +170,7 @@ static void on_settled(struct muster__generations *all)
 {
 	if (all->failure == NULL)
 		muster__log(MUSTER_LOG_INFO, "generation %u serves", all->current->generation);
+	muster__report_settled(&daemon_of(all)->report);
 }
 
 static void on_ended(struct muster__generations *all)
@@ -188,6 +197,7 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 		muster__generations_drain(&daemon->all);
 	else
 		muster__generations_stop(&daemon->all);
+	muster__report_changed(&daemon->report);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -221,14 +231,19 @@ static int start(struct daemon *daemon)
 	daemon->loop = muster_loop_new();
 	if (daemon->loop == NULL)
 		return -ENOMEM;
+	muster__sd_attach(daemon->sd, daemon->loop);
 	err = watch_signals(daemon);
 	if (err == 0)
 		err = muster__generations_init(&daemon->all, daemon->loop, daemon->options.file, &ops, daemon);
 	muster__outfit_init(&daemon->outfit, &daemon->all);
+	muster__report_start(&daemon->report, daemon->sd, &daemon->all);
 	if (err < 0)
 		return err;
+	muster__inherited_move(&daemon->all.inherited, &daemon->passed);
 	daemon->config = NULL;
 	err = muster__generations_start(&daemon->all, config, &daemon->errors);
+	if (daemon->errors.count > 0)
+		muster__report_failed(&daemon->report, daemon->errors.lines[0]);
 	print_errors(&daemon->errors);
 	return err;
 }
@@ -244,9 +259,12 @@ static int run(struct daemon *daemon)
 	err = start(daemon);
 	if (err < 0) {
 		muster__log(MUSTER_LOG_ERROR, "could not start: %s", muster_strerror(err));
+		muster__report_failed(&daemon->report, muster_strerror(err));
 		return FAILED;
 	}
 	err = muster_loop_run(daemon->loop);
+	if (daemon->all.failed)
+		muster__report_failed(&daemon->report, daemon->all.failure);
 	return err < 0 || daemon->all.failed ? FAILED : FINE;
 }
 
@@ -257,6 +275,9 @@ static void clean_up(struct daemon *daemon)
 	for (i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
 		if (daemon->signals[i] != NULL)
 			event_free(daemon->signals[i]);
+	muster__report_end(&daemon->report);
+	muster__sd_free(daemon->sd);
+	muster__inherited_close(&daemon->passed, NULL, NULL);
 	muster_loop_free(daemon->loop);
 	if (daemon->all.board != NULL) {
 		muster__outfit_clear(&daemon->outfit);
@@ -265,11 +286,22 @@ static void clean_up(struct daemon *daemon)
 	muster__config_free(daemon->config);
 }
 
+/* Before anything is opened, and while we still have the pid that they are for. */
+static int take_passed(struct daemon *daemon)
+{
+	daemon->sd = muster__sd_new();
+	return daemon->sd != NULL ? muster__activation_take(&daemon->passed, daemon->sd) : -ENOMEM;
+}
+
 /* Detached or not, relative paths of the file mean the same: they were made from an absolute one. */
 static int serve(struct daemon *daemon)
 {
 	int status;
 
+	if (take_passed(daemon) < 0) {
+		fprintf(stderr, "musterd: %s\n", muster_strerror(-ENOMEM));
+		return FAILED;
+	}
 	if (daemon->options.detach) {
 		daemon->tell = muster__daemon_detach();
 		if (daemon->tell < 0) {
@@ -289,6 +321,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	muster__inherited_init(&daemon.passed);
 	muster__daemon_normalise();
 	status = load(&daemon);
 	if (status == FINE && daemon.options.test)
