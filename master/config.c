@@ -568,10 +568,13 @@ void muster__config_errors_clear(struct muster__config_errors *errors)
 
 int muster__config_default_control(char *path, size_t size)
 {
-	const char *folder = getenv("XDG_RUNTIME_DIR");
+	const char *folder = getenv("XDG_RUNTIME_DIR"), *service = getenv("RUNTIME_DIRECTORY");
 	int length;
 
-	if (geteuid() == 0)
+	/* A service's own, the first of them; systemd made it. */
+	if (service && *service == '/')
+		length = snprintf(path, size, "%.*s/control.sock", (int)strcspn(service, ":"), service);
+	else if (geteuid() == 0)
 		length = snprintf(path, size, "/run/muster/control.sock");
 	else if (folder && *folder == '/')
 		length = snprintf(path, size, "%s/muster.sock", folder);

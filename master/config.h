@@ -96,8 +96,8 @@ __attribute__((format(printf, 2, 3))) void muster__config_complain(struct muster
 void muster__config_errors_clear(struct muster__config_errors *errors);
 
 /*
- * The control socket of a daemon whose file names none: /run/muster/control.sock for root, else muster.sock in
- * $XDG_RUNTIME_DIR. -ENOENT (it is not set to an absolute path), -ENAMETOOLONG; `path` is the empty string then.
+ * The control socket of a daemon whose file names none: control.sock in $RUNTIME_DIRECTORY, which a service manager sets; else
+ * /run/muster/control.sock for root, and muster.sock in $XDG_RUNTIME_DIR for others. -ENOENT (it is not set to an absolute path), -ENAMETOOLONG; `path` is the empty string then.
  */
 int muster__config_default_control(char *path, size_t size);
 

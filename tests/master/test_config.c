@@ -760,6 +760,24 @@ START_TEST(root_controls_through_run_muster)
 }
 END_TEST
 
+START_TEST(a_service_is_controlled_through_its_own_runtime_folder)
+{
+	char path[108];
+
+	ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", "/run/muster/web:/run/other", 1), 0);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), 0);
+	ck_assert_str_eq(path, "/run/muster/web/control.sock");
+	with_user(65534);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), 0);
+	ck_assert_str_eq(path, "/run/muster/web/control.sock");
+	ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", "relative", 1), 0);
+	ck_assert_int_eq(muster__config_default_control(path, sizeof path), 0);
+	ck_assert_str_eq(path, "/run/user/1/muster.sock");
+	with_user(0);
+	unsetenv("RUNTIME_DIRECTORY");
+}
+END_TEST
+
 static const char *const unusable_runtime[] = { NULL, "", "relative" };
 
 START_TEST(without_a_runtime_folder_there_is_no_default)
@@ -893,6 +911,7 @@ static void add_control(Suite *suite)
 	tcase_add_checked_fixture(control, set_up, tear_down);
 	tcase_add_test(control, a_user_controls_through_his_runtime_folder);
 	tcase_add_test(control, root_controls_through_run_muster);
+	tcase_add_test(control, a_service_is_controlled_through_its_own_runtime_folder);
 	tcase_add_loop_test(control, without_a_runtime_folder_there_is_no_default, 0, COUNT_OF(unusable_runtime));
 	tcase_add_test(control, a_file_without_control_path_then_says_to_set_it);
 }
