@@ -26,12 +26,15 @@
 #define MALFORMED_MAX 16
 #define FDS_MAX 1024 /* unclaimed: far more than lines can be unfinished */
 #define CHUNK_ROOM 1024
+#define AWAITED UINT64_MAX /* the ticket of a handle that is kept: the first of them is meant */
 
 struct muster__chunk {
 	TAILQ_ENTRY(muster__chunk) next;
 	size_t length, offset, room;
 	int fd; /* owned; goes with the first byte */
 	bool is_handle;
+	bool kept; /* with its descriptor, until it has been received */
+	unsigned char losses;
 	uint64_t ticket;
 	struct muster__sent sent;
 	char bytes[];
@@ -120,6 +123,16 @@ static void chunk_append(struct muster__channel *channel, struct muster__chunk *
 		channel->full = true;
 }
 
+/* A handle that is to be sent again keeps the loop running as well. */
+static void take_lost(struct muster__channel *channel, struct muster__chunks *to)
+{
+	if (TAILQ_EMPTY(&channel->lost))
+		return;
+	TAILQ_CONCAT(to, &channel->lost, next);
+	muster__event_del(channel->loop, &channel->again);
+	muster__loop_alive(channel->loop, -1);
+}
+
 /* Whoever is told may send again: what he queues then is not among these. */
 static void drop_queue(struct muster__channel *channel)
 {
@@ -127,6 +140,8 @@ static void drop_queue(struct muster__channel *channel)
 	struct muster__chunk *chunk;
 
 	TAILQ_CONCAT(&dropped, &channel->chunks, next);
+	TAILQ_CONCAT(&dropped, &channel->awaited, next);
+	take_lost(channel, &dropped);
 	set_queued(channel, 0);
 	muster__event_del(channel->loop, &channel->writable);
 	while ((chunk = TAILQ_FIRST(&dropped)) != NULL) {
@@ -174,14 +189,16 @@ static int send_chunk(struct muster__channel *channel, struct muster__chunk *chu
 		return -EAGAIN;
 	if (chunk->is_handle && first_bytes && tickets_reserve(&channel->tickets) < 0)
 		return -EAGAIN;
-	sent = muster__fdpass_send(channel->fd, chunk->bytes + chunk->offset, chunk->length - chunk->offset, chunk->fd);
+	sent = muster__fdpass_send(channel->fd, chunk->bytes + chunk->offset, chunk->length - chunk->offset,
+				   first_bytes ? chunk->fd : -1);
 	if (sent < 0)
 		return sent == -ETOOMANYREFS || sent == -ENOBUFS ? -EAGAIN : (int)sent;
 	if (chunk->is_handle && first_bytes)
 		handle_sent(channel, chunk->length, chunk->ticket);
 	else if (!chunk->is_handle)
 		channel->plain_since_fd += (size_t)sent;
-	muster__fd_close(&chunk->fd);
+	if (!chunk->kept)
+		muster__fd_close(&chunk->fd);
 	chunk->offset += (size_t)sent;
 	set_queued(channel, channel->queued - (size_t)sent);
 	return chunk->offset < chunk->length ? -EAGAIN : 0;
@@ -196,6 +213,27 @@ static void tell_drained(struct muster__channel *channel)
 		channel->ops->drained(channel);
 }
 
+static void chunk_sent(struct muster__channel *channel, struct muster__chunk *chunk)
+{
+	struct muster__sent sent = chunk->sent;
+
+	TAILQ_REMOVE(&channel->chunks, chunk, next);
+	if (!chunk->kept) {
+		chunk_free(chunk, 0);
+		return;
+	}
+	chunk->sent = nobody;
+	TAILQ_INSERT_TAIL(&channel->awaited, chunk, next);
+	if (sent.fn != NULL)
+		sent.fn(0, sent.data);
+}
+
+/* What must have been received before the end. */
+static bool is_awaiting(const struct muster__channel *channel)
+{
+	return !TAILQ_EMPTY(&channel->awaited) || !TAILQ_EMPTY(&channel->lost);
+}
+
 /* When the peer is gone what is queued is of no use; the reading side will see the end and tell it. */
 void muster__channel_flush(struct muster__channel *channel)
 {
@@ -206,10 +244,8 @@ void muster__channel_flush(struct muster__channel *channel)
 		return;
 	while (err == 0 && (chunk = TAILQ_FIRST(&channel->chunks)) != NULL) {
 		err = send_chunk(channel, chunk);
-		if (err == 0) {
-			TAILQ_REMOVE(&channel->chunks, chunk, next);
-			chunk_free(chunk, 0);
-		}
+		if (err == 0)
+			chunk_sent(channel, chunk);
 	}
 	if (err == -EAGAIN) {
 		channel->full = true;
@@ -222,7 +258,7 @@ void muster__channel_flush(struct muster__channel *channel)
 	}
 	muster__event_del(channel->loop, &channel->writable);
 	tell_drained(channel);
-	if (channel->state == MUSTER__CHANNEL_ENDING) {
+	if (channel->state == MUSTER__CHANNEL_ENDING && !is_awaiting(channel)) {
 		channel->state = MUSTER__CHANNEL_ENDED;
 		muster__loop_queue(channel->loop, &channel->task);
 	}
@@ -306,43 +342,108 @@ static struct muster__chunk *take_spare(struct muster__channel *channel, size_t 
 	return spare;
 }
 
-static int queue_handle(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
-			const struct muster__sent *sent)
+static void queue_handle(struct muster__channel *channel, struct muster__chunk *chunk, const char *line, size_t length)
 {
-	struct muster__chunk *chunk = take_spare(channel, length);
-
-	if (chunk == NULL)
-		chunk = chunk_new(length);
-	if (chunk == NULL) {
-		muster__fd_close(&fd);
-		return -ENOMEM;
-	}
-	chunk->fd = fd;
 	chunk->is_handle = true;
-	chunk->ticket = ticket;
-	chunk->sent = *sent;
 	TAILQ_INSERT_TAIL(&channel->chunks, chunk, next);
 	chunk_append(channel, chunk, line, length);
-	return 0;
+	flush_later(channel);
 }
 
-int muster__channel_give_then(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
-			      const struct muster__sent *sent)
+/* A chunk for the line, with its descriptor; NULL: it is closed, and *err tells why. */
+static struct muster__chunk *handle_chunk(struct muster__channel *channel, size_t length, int fd, int *err)
 {
-	int err = may_send(channel, length);
+	struct muster__chunk *chunk = NULL;
 
-	if (err < 0) {
+	*err = may_send(channel, length);
+	if (*err == 0 && (chunk = take_spare(channel, length)) == NULL && (chunk = chunk_new(length)) == NULL)
+		*err = -ENOMEM;
+	if (chunk != NULL)
+		chunk->fd = fd;
+	else
 		muster__fd_close(&fd);
-		return err;
-	}
-	err = queue_handle(channel, line, length, fd, ticket, sent);
-	flush_later(channel);
-	return err;
+	return chunk;
 }
 
 int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket)
 {
-	return muster__channel_give_then(channel, line, length, fd, ticket, &nobody);
+	int err;
+	struct muster__chunk *chunk = handle_chunk(channel, length, fd, &err);
+
+	if (chunk == NULL)
+		return err;
+	chunk->ticket = ticket;
+	queue_handle(channel, chunk, line, length);
+	return 0;
+}
+
+int muster__channel_give_surely(struct muster__channel *channel, const char *line, size_t length, int fd,
+				const struct muster__sent *sent)
+{
+	int err;
+	struct muster__chunk *chunk = handle_chunk(channel, length, fd, &err);
+
+	if (chunk == NULL)
+		return err;
+	chunk->kept = true;
+	chunk->ticket = AWAITED;
+	chunk->sent = *sent;
+	queue_handle(channel, chunk, line, length);
+	return 0;
+}
+
+/* ---- handles that were lost on the way */
+
+static void on_again(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__channel *channel = data;
+	struct muster__chunks lost = TAILQ_HEAD_INITIALIZER(lost);
+	struct muster__chunk *chunk;
+
+	(void)fd, (void)what;
+	take_lost(channel, &lost);
+	TAILQ_FOREACH(chunk, &lost, next)
+	{
+		chunk->offset = 0;
+		set_queued(channel, channel->queued + chunk->length);
+	}
+	TAILQ_CONCAT(&channel->chunks, &lost, next);
+	muster__channel_flush(channel);
+}
+
+/* A peer at its descriptor limit is not helped by haste. */
+static void send_again(struct muster__channel *channel, struct muster__chunk *chunk)
+{
+	static const unsigned delays_ms[] = { 10, 100, 1000 };
+	struct timeval delay;
+
+	if (chunk->losses == sizeof delays_ms / sizeof delays_ms[0]) {
+		muster__log(
+			MUSTER_LOG_WARN,
+			"channel %d: a handle was not received in %u tries and is closed: is the peer at its descriptor limit?",
+			channel->fd, chunk->losses + 1u);
+		chunk_free(chunk, 0);
+		return;
+	}
+	delay = muster__ms(delays_ms[chunk->losses++]);
+	if (TAILQ_EMPTY(&channel->lost)) {
+		muster__loop_alive(channel->loop, 1);
+		muster__event_add(channel->loop, &channel->again, &delay);
+	}
+	TAILQ_INSERT_TAIL(&channel->lost, chunk, next);
+}
+
+static void awaited_answered(struct muster__channel *channel, bool received)
+{
+	struct muster__chunk *chunk = TAILQ_FIRST(&channel->awaited);
+
+	TAILQ_REMOVE(&channel->awaited, chunk, next);
+	if (received)
+		chunk_free(chunk, 0);
+	else
+		send_again(channel, chunk);
+	if (channel->state == MUSTER__CHANNEL_ENDING)
+		muster__loop_queue(channel->loop, &channel->task);
 }
 
 /* The rest of a line whose descriptor has gone already; the room for it was made before. */
@@ -467,19 +568,12 @@ static void got_answer(struct muster__channel *channel, bool received)
 		complain(channel, "an acknowledgement of nothing");
 		return;
 	}
-	channel->ops->answered(channel, ticket, received);
+	if (ticket == AWAITED)
+		awaited_answered(channel, received);
+	else if (channel->ops->answered != NULL)
+		channel->ops->answered(channel, ticket, received);
 	if (channel->queued == 0)
 		tell_drained(channel);
-}
-
-static void answer_about_sockets(struct muster__channel *channel, const struct muster__line *line)
-{
-	size_t length;
-	char *text = muster__line_socket_answer(line, &length);
-
-	if (text != NULL)
-		muster__channel_print(channel, text, length);
-	free(text);
 }
 
 /* A user's message without its handle is not told: its sender has our NACK, and may send it again. */
@@ -502,8 +596,8 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 		got_answer(channel, line.kind == MUSTER__LINE_ACK);
 	else if (line.kind == MUSTER__LINE_CLUSTER || (line.kind == MUSTER__LINE_USER && !is_lost(&line, fd)))
 		channel->ops->line(channel, &line, &fd);
-	else if (!line.is_handle)
-		answer_about_sockets(channel, &line);
+	else if (!line.is_handle && line.kind == MUSTER__LINE_SOCKETS)
+		muster__socket_lists_line(&channel->sockets, &line);
 	muster__line_clear(&line);
 	muster__fd_close(&fd);
 }
@@ -619,6 +713,7 @@ static void close_all(struct muster__channel *channel)
 	muster__event_del(channel->loop, &channel->readable);
 	channel->state = MUSTER__CHANNEL_CLOSED;
 	drop_queue(channel);
+	muster__socket_lists_clear(&channel->sockets);
 	free(channel->spare);
 	channel->spare = NULL;
 	close_fds(channel);
@@ -635,8 +730,7 @@ static void close_all(struct muster__channel *channel)
 
 static void run_task(struct muster__task *task)
 {
-	struct muster__channel *channel =
-		(struct muster__channel *)((char *)task - offsetof(struct muster__channel, task));
+	struct muster__channel *channel = MUSTER__CONTAINER(task, struct muster__channel, task);
 
 	if (channel->state < MUSTER__CHANNEL_ENDED)
 		muster__channel_flush(channel);
@@ -646,11 +740,20 @@ static void run_task(struct muster__task *task)
 	channel->ops->closed(channel);
 }
 
+static void say_about_sockets(struct muster__socket_lists *lists, const char *text, size_t length)
+{
+	muster__channel_print(MUSTER__CONTAINER(lists, struct muster__channel, sockets), text, length);
+}
+
 int muster__channel_init(struct muster__channel *channel, struct muster_loop *loop, int fd,
 			 const struct muster__channel_ops *ops)
 {
 	*channel = (struct muster__channel){ .loop = loop, .ops = ops, .fd = fd, .task = { .run = run_task } };
 	TAILQ_INIT(&channel->chunks);
+	TAILQ_INIT(&channel->awaited);
+	TAILQ_INIT(&channel->lost);
+	muster__socket_lists_init(&channel->sockets, loop, say_about_sockets);
+	event_assign(&channel->again, loop->base, -1, EV_PERSIST, on_again, channel);
 	event_assign(&channel->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, channel);
 	event_assign(&channel->writable, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, channel);
 	if (muster__event_add(loop, &channel->readable, NULL) == 0)

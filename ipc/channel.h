@@ -3,6 +3,7 @@
 #define IPC_CHANNEL_H
 
 #include "ipc/message.h"
+#include "ipc/socket_list.h"
 #include "src/log.h"
 #include "src/loop.h"
 
@@ -15,7 +16,7 @@ struct muster__chunk;
 struct muster__channel_ops {
 	/* A line. *fd is its descriptor or -1; it is closed afterwards unless taken by setting *fd to -1. */
 	void (*line)(struct muster__channel *channel, struct muster__line *line, int *fd);
-	/* A handle that was sent with `ticket` has been received, or has not. */
+	/* A handle that was sent with `ticket` has been received, or has not; NULL where none is. */
 	void (*answered)(struct muster__channel *channel, uint64_t ticket, bool received);
 	/* It had been full, and takes more now. */
 	void (*drained)(struct muster__channel *channel);
@@ -59,6 +60,10 @@ struct muster__channel {
 	size_t plain_since_fd;          /* bytes since the last descriptor: see muster__channel_try */
 	bool alone;                     /* ... and the one under way must stay alone until its answer */
 	struct muster__tickets tickets; /* handles sent and not answered, oldest first */
+	struct muster__chunks awaited;  /* those of them that are kept until they have been received */
+	struct muster__chunks lost;     /* those that have not, and are sent again */
+	struct event again;             /* ... then */
+	struct muster__socket_lists sockets;
 };
 
 /* `fd` is taken. 0 or -ENOMEM. */
@@ -78,11 +83,16 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 
 /* The same for a descriptor that is given away (taken in every case) and waits in the queue if it must. */
 int muster__channel_give(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket);
-int muster__channel_give_then(struct muster__channel *channel, const char *line, size_t length, int fd, uint64_t ticket,
-			      const struct muster__sent *sent);
 
 /*
- * Make room for one handle line of so many bytes: the next muster__channel_give in this turn cannot fail. For descriptors that
+ * The same, and kept until the peer has received it: it is sent again, up to three times and after a while, if it got lost on
+ * the way. Nobody is told but `sent`.
+ */
+int muster__channel_give_surely(struct muster__channel *channel, const char *line, size_t length, int fd,
+				const struct muster__sent *sent);
+
+/*
+ * Make room for one handle line of so many bytes: the next muster__channel_give_surely in this turn cannot fail. For descriptors that
  * cannot be taken back. -ENOMEM, -ENOBUFS, MUSTER_ECHANNEL.
  */
 int muster__channel_reserve(struct muster__channel *channel, size_t length);
@@ -90,7 +100,7 @@ int muster__channel_reserve(struct muster__channel *channel, size_t length);
 /* Write what is queued now instead of at the end of the turn. */
 void muster__channel_flush(struct muster__channel *channel);
 
-/* Send what is queued, then close. ops->closed follows. */
+/* Send what is queued and kept until it is received, then close. ops->closed follows. */
 void muster__channel_disconnect(struct muster__channel *channel);
 
 /* The peer's process has ended: read what it still said, then end. ops->closed follows. */

@@ -52,22 +52,14 @@ static struct muster_child *child_of_wire(struct muster__channel *wire)
 static void on_line(struct muster__channel *wire, struct muster__line *line, int *fd)
 {
 	struct muster_child *child = child_of_wire(wire);
-	struct muster_message message;
+	struct muster__post post;
 
 	if (line->kind != MUSTER__LINE_USER)
 		return;
-	message = muster__post_received(line, fd);
-	EMIT(child, on_message, child, &message);
-	muster__endpoint_message(&child->face, &message);
-	muster__post_done(&message);
-}
-
-static void on_answered(struct muster__channel *wire, uint64_t ticket, bool received)
-{
-	(void)ticket;
-	if (!received)
-		muster__log(MUSTER_LOG_WARN, "child %d did not receive a handle: is it at its descriptor limit?",
-			    (int)child_of_wire(wire)->pid);
+	muster__post_receive(&post, wire, line, fd);
+	EMIT(child, on_message, child, &post.message);
+	muster__endpoint_message(&child->face, &post.message);
+	muster__post_done(&post);
 }
 
 static void on_drained(struct muster__channel *wire)
@@ -83,7 +75,7 @@ static void on_closed(struct muster__channel *wire)
 	muster__object_wake(&child->object);
 }
 
-static const struct muster__channel_ops wire_ops = { on_line, on_answered, on_drained, on_closed };
+static const struct muster__channel_ops wire_ops = { on_line, NULL, on_drained, on_closed };
 
 /* ---- its end */
 

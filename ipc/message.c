@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <string.h>
 
 #define MAX_NESTING 4 /* NODE_HANDLE in NODE_HANDLE: Node's retransmission wraps twice */
@@ -141,10 +142,17 @@ static bool read_id(const json_t *json, const char *name, uint64_t *id)
 	return true;
 }
 
+static void read_key(struct muster__line *line, const json_t *json)
+{
+	const json_t *key = json_object_get(json, "key");
+
+	line->key = json_string_value(key);
+	line->key_length = json_string_length(key);
+}
+
 static void read_envelope(struct muster__line *line, bool ours)
 {
 	const json_t *accepted = json_object_get(line->json, "accepted");
-	const json_t *key = json_object_get(line->json, "key");
 
 	line->kind = MUSTER__LINE_CLUSTER;
 	line->act = act_of(json_object_get(line->json, "act"), ours);
@@ -152,8 +160,34 @@ static void read_envelope(struct muster__line *line, bool ours)
 	read_id(line->json, "seq", &line->seq);
 	line->has_accepted = json_is_boolean(accepted);
 	line->accepted = json_is_true(accepted);
-	line->key = json_string_value(key);
-	line->key_length = json_string_length(key);
+	read_key(line, line->json);
+}
+
+/* False if it is none that can be answered. */
+static bool read_sockets(struct muster__line *line, const char *cmd)
+{
+	static const struct {
+		const char *cmd;
+		enum muster__act act;
+	} acts[] = {
+		{ "NODE_SOCKET_GET_COUNT", MUSTER__ACT_GET_COUNT },
+		{ "NODE_SOCKET_COUNT", MUSTER__ACT_COUNT },
+		{ "NODE_SOCKET_NOTIFY_CLOSE", MUSTER__ACT_NOTIFY_CLOSE },
+		{ "NODE_SOCKET_ALL_CLOSED", MUSTER__ACT_ALL_CLOSED },
+	};
+	uint64_t count = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof acts / sizeof acts[0] && strcmp(acts[i].cmd, cmd) != 0; i++)
+		;
+	if (i == sizeof acts / sizeof acts[0])
+		return false;
+	line->act = acts[i].act;
+	if (line->act == MUSTER__ACT_COUNT && (!read_id(line->json, "count", &count) || count > INT_MAX))
+		return false;
+	line->count = (unsigned)count;
+	read_key(line, line->json);
+	return line->key != NULL;
 }
 
 /* Node's rule: an object whose cmd is a string longer than "NODE_" that begins with it. */
@@ -182,6 +216,7 @@ static void classify(struct muster__line *line)
 	for (nesting = 0; cmd != NULL && strcmp(cmd, "NODE_HANDLE") == 0 && nesting < MAX_NESTING; nesting++) {
 		line->is_handle = true;
 		line->handle_type = handle_type_of(line->json);
+		read_key(line, line->json);
 		line->json = json_object_get(line->json, "msg");
 		cmd = internal_command(line->json);
 	}
@@ -193,6 +228,8 @@ static void classify(struct muster__line *line)
 		line->kind = MUSTER__LINE_ACK;
 	else if (strcmp(cmd, "NODE_HANDLE_NACK") == 0)
 		line->kind = MUSTER__LINE_NACK;
+	else if (read_sockets(line, cmd))
+		line->kind = MUSTER__LINE_SOCKETS;
 	else
 		line->kind = MUSTER__LINE_UNKNOWN;
 }
@@ -238,29 +275,4 @@ void muster__line_clear(struct muster__line *line)
 {
 	json_decref(line->root);
 	line->root = line->json = NULL;
-}
-
-/*
- * Node asks how many of the connections that it sent are open here, and to be told when none is; without an answer its server
- * never closes. Nobody counts them: once sent they are ours alone.
- */
-char *muster__line_socket_answer(const struct muster__line *line, size_t *length)
-{
-	const char *cmd = internal_command(line->json);
-	json_t *key = json_object_get(line->json, "key"), *answer = NULL;
-	char *text;
-
-	if (cmd == NULL || !json_is_string(key))
-		return NULL;
-	if (strcmp(cmd, "NODE_SOCKET_GET_COUNT") == 0)
-		answer = json_pack("{s:s,s:O,s:i}", "cmd", "NODE_SOCKET_COUNT", "key", key, "count", 0);
-	else if (strcmp(cmd, "NODE_SOCKET_NOTIFY_CLOSE") == 0)
-		answer = json_pack("{s:s,s:O}", "cmd", "NODE_SOCKET_ALL_CLOSED", "key", key);
-	text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
-	json_decref(answer);
-	if (text == NULL)
-		return NULL;
-	*length = strlen(text) + 1;
-	text[*length - 1] = '\n'; /* in the place of its NUL */
-	return text;
 }

@@ -14,6 +14,7 @@ enum muster__line_kind {
 	MUSTER__LINE_ACK,
 	MUSTER__LINE_NACK,
 	MUSTER__LINE_CLUSTER, /* NODE_CLUSTER, and NODE_MUSTER between two of us */
+	MUSTER__LINE_SOCKETS, /* NODE_SOCKET_*: about connections that went over this channel */
 	MUSTER__LINE_UNKNOWN, /* another NODE_ command: ignored */
 };
 
@@ -27,8 +28,12 @@ enum muster__act {
 	MUSTER__ACT_CLOSE,
 	MUSTER__ACT_DISCONNECT,
 	MUSTER__ACT_EXITED_AFTER_DISCONNECT,
-	MUSTER__ACT_ROOM, /* NODE_MUSTER: a worker that had refused, or the primary waits for, has room again */
-	MUSTER__ACT_STOP, /* NODE_MUSTER: flush what is queued and end */
+	MUSTER__ACT_ROOM,      /* NODE_MUSTER: a worker that had refused, or the primary waits for, has room again */
+	MUSTER__ACT_STOP,      /* NODE_MUSTER: flush what is queued and end */
+	MUSTER__ACT_GET_COUNT, /* NODE_SOCKET_*: how many of these have you open? So many. Tell me when none is. None is. */
+	MUSTER__ACT_COUNT,
+	MUSTER__ACT_NOTIFY_CLOSE,
+	MUSTER__ACT_ALL_CLOSED,
 };
 
 struct muster__line {
@@ -38,7 +43,8 @@ struct muster__line {
 	enum muster__act act;
 	bool has_ack, has_accepted, accepted;
 	uint64_t ack, seq;
-	const char *key; /* not terminated; borrowed from the text or the json */
+	unsigned count;  /* of ACT_COUNT */
+	const char *key; /* not terminated; borrowed from the text or the json. Of a user's: its socket's, or NULL */
 	size_t key_length;
 	const char *text; /* the line, borrowed */
 	size_t length;
@@ -49,8 +55,5 @@ struct muster__line {
 /* Decode one line without its newline. Never fails: what is no JSON at all is told by the return value -EBADMSG. */
 int muster__line_decode(struct muster__line *line, const char *text, size_t length);
 void muster__line_clear(struct muster__line *line);
-
-/* A line of the kind UNKNOWN may ask about connections that were sent here: the line to answer it with, new; or NULL. */
-char *muster__line_socket_answer(const struct muster__line *line, size_t *length);
 
 #endif

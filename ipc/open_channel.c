@@ -24,21 +24,14 @@ static struct open_channel *open_of(struct muster__channel *wire)
 
 static void on_line(struct muster__channel *wire, struct muster__line *line, int *fd)
 {
-	struct muster_message message;
+	struct muster__post post;
 
 	/* Messages of clusters mean nothing here. */
 	if (line->kind != MUSTER__LINE_USER)
 		return;
-	message = muster__post_received(line, fd);
-	muster__endpoint_message(&open_of(wire)->face, &message);
-	muster__post_done(&message);
-}
-
-static void on_answered(struct muster__channel *wire, uint64_t ticket, bool received)
-{
-	(void)wire, (void)ticket;
-	if (!received)
-		muster__log(MUSTER_LOG_WARN, "the other side did not receive a handle: is it at its descriptor limit?");
+	muster__post_receive(&post, wire, line, fd);
+	muster__endpoint_message(&open_of(wire)->face, &post.message);
+	muster__post_done(&post);
 }
 
 static void on_drained(struct muster__channel *wire)
@@ -51,7 +44,7 @@ static void on_closed(struct muster__channel *wire)
 	muster__object_close(&open_of(wire)->object);
 }
 
-static const struct muster__channel_ops wire_ops = { on_line, on_answered, on_drained, on_closed };
+static const struct muster__channel_ops wire_ops = { on_line, NULL, on_drained, on_closed };
 
 static void channel_turn(struct muster__object *object)
 {

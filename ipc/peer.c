@@ -75,11 +75,12 @@ struct muster_channel *muster_worker_channel(struct muster_worker *worker)
 
 void muster__peer_message(struct muster_worker *worker, struct muster__line *line, int *fd)
 {
-	struct muster_message message = muster__post_received(line, fd);
+	struct muster__post post;
 
-	MUSTER__PEER_EMIT(worker, on_message, worker, &message);
-	muster__endpoint_message(&worker->face, &message);
-	muster__post_done(&message);
+	muster__post_receive(&post, &worker->channel, line, fd);
+	MUSTER__PEER_EMIT(worker, on_message, worker, &post.message);
+	muster__endpoint_message(&worker->face, &post.message);
+	muster__post_done(&post);
 }
 
 void muster__peer_disconnected(struct muster_worker *worker)

@@ -23,31 +23,47 @@ static const char *const wire_types[] = {
 	[MUSTER_HANDLE_SERVER] = "net.Server",
 };
 
-/* One line of JSON, wrapped if a handle travels with it. NULL: *err. */
-static char *make_line(const struct muster_message *message, size_t *length, int *err)
+/* A line in the making. */
+struct draft {
+	char *line;
+	size_t length;
+	struct muster__sent_list *list; /* of the server that the socket belongs to; or NULL */
+};
+
+/* ... with a handle: its body in Node's wrapping. */
+static void wrap(struct draft *draft, enum muster_handle_type type, const char *text, size_t size)
+{
+	int used = sprintf(draft->line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":", wire_types[type]);
+
+	memcpy(draft->line + used, text, size);
+	draft->length = (size_t)used + size;
+	if (draft->list != NULL)
+		draft->length += (size_t)sprintf(draft->line + draft->length, ",\"key\":\"%s\"",
+						 muster__sent_list_key(draft->list));
+	draft->line[draft->length++] = '}';
+}
+
+/* One line of JSON, wrapped if a handle travels with it. */
+static int make_line(const struct muster_message *message, struct draft *draft)
 {
 	char *body = message->json != NULL ? json_dumps(message->json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	const char *text = body != NULL ? body : message->text;
 	size_t size = body != NULL ? strlen(body) : message->length;
-	char *line = text != NULL ? malloc(size + 96) : NULL;
-	int used = 0;
+	int err = text == NULL || size == 0 || memchr(text, '\n', size) != NULL ? -EINVAL : 0;
 
-	*err = text == NULL || size == 0 || memchr(text, '\n', size) != NULL ? -EINVAL : line == NULL ? -ENOMEM : 0;
-	if (*err == 0) {
-		if (message->handle_type != MUSTER_HANDLE_NONE)
-			used = sprintf(line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":",
-				       wire_types[message->handle_type]);
-		memcpy(line + used, text, size);
-		*length = (size_t)used + size;
-		if (used > 0)
-			line[(*length)++] = '}';
-		line[(*length)++] = '\n';
+	draft->line = err == 0 ? malloc(size + MUSTER__SENT_KEY_MAX + 96) : NULL;
+	if (err == 0 && draft->line == NULL)
+		err = -ENOMEM;
+	if (err == 0 && message->handle_type != MUSTER_HANDLE_NONE) {
+		wrap(draft, message->handle_type, text, size);
+	} else if (err == 0) {
+		memcpy(draft->line, text, size);
+		draft->length = size;
 	}
+	if (err == 0)
+		draft->line[draft->length++] = '\n';
 	free(body);
-	if (*err == 0)
-		return line;
-	free(line);
-	return NULL;
+	return err;
 }
 
 static int duplicate(int fd)
@@ -57,16 +73,10 @@ static int duplicate(int fd)
 	return fd < 0 ? MUSTER_EHANDLETYPE : copy < 0 ? -errno : copy;
 }
 
-/* Its server is told before it lets go of it. */
 static int descriptor_of_socket(struct muster_socket *socket, bool keep_open)
 {
-	struct muster__owner *owner = socket->owner;
-	int fd = keep_open || muster_socket_fd(socket) < 0 ? duplicate(muster_socket_fd(socket)) :
-							     muster_socket_take_fd(socket);
-
-	if (fd >= 0 && owner != NULL)
-		owner->sent_away(owner);
-	return fd;
+	return keep_open || muster_socket_fd(socket) < 0 ? duplicate(muster_socket_fd(socket)) :
+							   muster_socket_take_fd(socket);
 }
 
 /* The descriptor that travels, given away; negative: why it cannot. */
@@ -79,20 +89,36 @@ static int descriptor_of(const struct muster_message *message)
 	}
 }
 
-static int send_line(struct muster__channel *wire, const struct muster_message *message, const char *line,
-		     size_t length)
+static int send_draft(struct muster__channel *wire, const struct muster_message *message, const struct draft *draft)
 {
 	struct muster__sent sent = { message->on_sent, message->data };
 	int fd, err;
 
 	if (message->handle_type == MUSTER_HANDLE_NONE)
-		return muster__channel_print_then(wire, line, length, &sent);
+		return muster__channel_print_then(wire, draft->line, draft->length, &sent);
 	/* An object is touched only if the channel will have its descriptor. */
-	err = message->handle_type != MUSTER_HANDLE_FD ? muster__channel_reserve(wire, length) : 0;
+	err = message->handle_type != MUSTER_HANDLE_FD ? muster__channel_reserve(wire, draft->length) : 0;
 	if (err < 0)
 		return err;
 	fd = descriptor_of(message);
-	return fd < 0 ? fd : muster__channel_give_then(wire, line, length, fd, 0, &sent);
+	if (fd < 0)
+		return fd;
+	err = muster__channel_give_surely(wire, draft->line, draft->length, fd, &sent);
+	if (err == 0 && draft->list != NULL)
+		muster__sent_list_add(draft->list, message->keep_open ? message->handle.socket : NULL);
+	return err;
+}
+
+/* A connection of a server: who gets it is asked how many it has. */
+static int find_list(struct muster__channel *wire, const struct muster_message *message, struct draft *draft)
+{
+	const struct muster_socket *socket = message->handle.socket;
+
+	if (message->handle_type != MUSTER_HANDLE_SOCKET || socket->owner == NULL || socket->owner->census == NULL ||
+	    !muster__channel_is_connected(wire) || socket->object.loop != wire->loop)
+		return 0;
+	draft->list = muster__sent_list_for(&wire->sockets, socket->owner->census);
+	return draft->list != NULL ? 0 : -ENOMEM;
 }
 
 /* A descriptor is consumed in every case, also when the message itself is refused. */
@@ -105,43 +131,45 @@ static int refuse(struct muster_message *message, int err)
 
 int muster__post_send(struct muster__channel *wire, const struct muster_message *message, size_t size)
 {
+	struct draft draft = { 0 };
 	struct muster_message mine;
-	size_t length;
-	char *line;
 	int err = muster__sized_copy(&mine, sizeof mine, message, size);
 
 	if (err < 0)
 		return err;
 	if ((unsigned)mine.handle_type > MUSTER_HANDLE_SERVER)
 		return MUSTER_EHANDLETYPE;
-	line = make_line(&mine, &length, &err);
-	if (line == NULL)
-		return refuse(&mine, err);
-	err = send_line(wire, &mine, line, length);
-	free(line);
+	err = find_list(wire, &mine, &draft);
+	if (err == 0)
+		err = make_line(&mine, &draft);
+	err = err == 0 ? send_draft(wire, &mine, &draft) : refuse(&mine, err);
+	if (draft.list != NULL)
+		muster__sent_list_settle(draft.list);
+	free(draft.line);
 	return err;
 }
 
 /* ---- receiving */
 
-struct muster_message muster__post_received(const struct muster__line *line, int *fd)
+void muster__post_receive(struct muster__post *post, struct muster__channel *wire, const struct muster__line *line,
+			  int *fd)
 {
-	struct muster_message message = {
+	*post = (struct muster__post){ .wire = wire, .line = line };
+	post->message = (struct muster_message){
 		.json = line->json,
 		.text = line->text,
 		.length = line->length,
 		.handle_type = *fd >= 0 ? line->handle_type : MUSTER_HANDLE_NONE,
 		.handle.fd = *fd,
+		.post = post,
 	};
-
 	*fd = -1;
-	return message;
 }
 
-void muster__post_done(struct muster_message *message)
+void muster__post_done(struct muster__post *post)
 {
-	if (message->handle_type != MUSTER_HANDLE_NONE)
-		muster__fd_close(&message->handle.fd);
+	if (post->message.handle_type != MUSTER_HANDLE_NONE)
+		muster__fd_close(&post->message.handle.fd);
 }
 
 int muster_message_take_fd(struct muster_message *message)
@@ -154,11 +182,23 @@ int muster_message_take_fd(struct muster_message *message)
 	return fd;
 }
 
+/* On another loop, which may be another thread's, it cannot be counted. */
+static void count(const struct muster__post *post, struct muster_socket *socket)
+{
+	struct muster__channel *wire = post->wire;
+
+	if (post->line->key != NULL && muster__channel_is_connected(wire) && socket->object.loop == wire->loop)
+		muster__socket_lists_got(&wire->sockets, post->line->key, post->line->key_length, socket);
+}
+
 struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop)
 {
 	int fd = muster_message_take_fd(message);
+	struct muster_socket *socket = fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
 
-	return fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
+	if (socket != NULL && message->post != NULL)
+		count(message->post, socket);
+	return socket;
 }
 
 struct muster_server *muster_message_take_server(struct muster_message *message, struct muster_loop *loop)

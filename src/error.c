@@ -21,6 +21,7 @@ static const char *own_name(int code)
 	case MUSTER_ENOTFOUND: return "ENOTFOUND";
 	case MUSTER_EAIAGAIN: return "EAI_AGAIN";
 	case MUSTER_EBLOCKED: return "ERR_IP_BLOCKED";
+	case MUSTER_ECHILDCLOSED: return "ERR_CHILD_CLOSED_BEFORE_REPLY";
 	case MUSTER_EADDRESS: return "ERR_INVALID_IP_ADDRESS";
 	default: return NULL;
 	}

@@ -7,6 +7,7 @@
 
 #include "src/address.h"
 #include "src/block_list.h"
+#include "src/census.h"
 #include "src/direct.h"
 #include "src/error.h"
 #include "src/fd.h"
@@ -18,17 +19,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Somebody who wants to know how many connections there are. */
-struct count_question {
-	STAILQ_ENTRY(count_question) next;
-	void (*done)(struct muster_server *server, int err, unsigned count, void *data);
-	void *data;
-};
-
-STAILQ_HEAD(count_questions, count_question);
 
 struct muster_server {
 	struct muster__object object;
@@ -38,10 +31,9 @@ struct muster_server {
 	struct muster_server_options options;
 	struct muster__source *source; /* not NULL from listen to close */
 	unsigned connections;
-	struct count_questions questions;
-	bool sent_away;     /* one of its sockets was given to another process */
-	bool ready;         /* the source is bound */
-	bool listening_due; /* on_listening has not been delivered yet */
+	struct muster__census census; /* with those that were sent to other processes */
+	bool ready;                   /* the source is bound */
+	bool listening_due;           /* on_listening has not been delivered yet */
 	bool error_due;
 	struct muster__log_limit refused; /* connections for want of memory: how often that is told */
 	struct muster_error error;
@@ -67,8 +59,6 @@ static void emit_error(struct muster_server *server, const struct muster_error *
 	muster__log(MUSTER_LOG_WARN, "server: %s", text);
 }
 
-static void answer_counts(struct muster_server *server);
-
 static void server_turn(struct muster__object *object)
 {
 	struct muster_server *server = server_of(object);
@@ -83,9 +73,9 @@ static void server_turn(struct muster__object *object)
 		server->listening_due = false;
 		EMIT(server, on_listening, server);
 	}
-	answer_counts(server);
-	/* Whoever asked inside an answer is answered first, in the next turn. */
-	if (object->life == MUSTER__CLOSING && server->connections == 0 && STAILQ_EMPTY(&server->questions)) {
+	muster__census_answer(&server->census, server, server->connections);
+	/* Whoever asked inside an answer is answered first, in a later turn. */
+	if (object->life == MUSTER__CLOSING && server->connections == 0 && muster__census_is_over(&server->census)) {
 		muster__object_ending(object);
 		EMIT(server, on_close, server);
 		muster__object_ended(object);
@@ -116,7 +106,7 @@ static void server_abandon(struct muster__object *object)
 static void server_free(struct muster__object *object)
 {
 	muster_block_list_free(server_of(object)->options.block_list);
-	answer_counts(server_of(object));
+	muster__census_clear(&server_of(object)->census);
 	muster__listeners_clear(&server_of(object)->on);
 	free(server_of(object));
 }
@@ -231,26 +221,41 @@ static const struct muster__sink_ops sink_ops = {
 	server_ready, server_failed, server_accept_failed, server_adopt, server_takes, server_may_accept,
 };
 
-/* From here on the count of this process is not the whole truth. */
-static void connection_sent_away(struct muster__owner *owner)
-{
-	MUSTER__CONTAINER(owner, struct muster_server, owner)->sent_away = true;
-}
-
-/* One of its sockets has been destroyed. */
-static void connection_gone(struct muster__owner *owner, unsigned row)
+/* One of its sockets has been destroyed, or sent away. */
+static void connection_gone(struct muster__owner *owner, const struct muster_socket *socket)
 {
 	struct muster_server *server = MUSTER__CONTAINER(owner, struct muster_server, owner);
 	struct muster_loop *loop = server->object.loop;
 
 	server->connections--;
+	muster__census_socket_gone(&server->census, socket);
 	if (loop->count_ops != NULL)
-		loop->count_ops->closed(row, loop->ops_data);
+		loop->count_ops->closed(socket->row, loop->ops_data);
 	if (server->source != NULL && server->source->ops->room != NULL)
 		server->source->ops->room(server->source);
 	if (server->object.life == MUSTER__CLOSING && server->connections == 0)
 		muster__object_wake(&server->object);
 }
+
+static struct muster_server *server_of_census(struct muster__census *census)
+{
+	return MUSTER__CONTAINER(census, struct muster_server, census);
+}
+
+static void census_changed(struct muster__census *census)
+{
+	muster__object_wake(&server_of_census(census)->object);
+}
+
+static void census_name(struct muster__census *census, char *name, size_t size)
+{
+	struct muster_address address = { 0 };
+
+	muster_server_address(server_of_census(census), &address);
+	snprintf(name, size, "%d:%s:%u", address.family, address.text, address.port);
+}
+
+static const struct muster__census_ops census_ops = { census_changed, census_name };
 
 struct muster_server *muster_server_new_sized(struct muster_loop *loop, const struct muster_server_options *options,
 					      size_t size)
@@ -267,10 +272,9 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 		return muster__no_object(-E2BIG);
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
-	server->owner.gone = connection_gone;
-	server->owner.sent_away = connection_sent_away;
+	server->owner = (struct muster__owner){ connection_gone, &server->census };
 	muster__block_list_share(server->options.block_list);
-	STAILQ_INIT(&server->questions);
+	muster__census_init(&server->census, loop, &census_ops);
 	muster__object_init(&server->object, loop, &server_class);
 	return server;
 }
@@ -308,18 +312,25 @@ static int check_options(const struct muster_listen_options *options)
 	return muster__sockaddr_path(&ignored, options->path);
 }
 
+static void close_object(struct muster_server *server)
+{
+	muster__census_close(&server->census, true);
+	muster__object_close(&server->object);
+}
+
 /* From here on the server is open, and its source tells the outcome. */
 static void begin(struct muster_server *server)
 {
 	server->sink.row = 0;
 	muster__object_open(&server->object);
+	muster__census_close(&server->census, false);
 }
 
 /* ... unless there was no memory for a source: then nothing has changed, and an on_close that was due still is. */
 static int begun(struct muster_server *server, enum muster__life before, int err)
 {
 	if (err < 0 && before == MUSTER__CLOSING)
-		muster__object_close(&server->object);
+		close_object(server);
 	else if (err < 0)
 		muster__object_rest(&server->object);
 	return err;
@@ -386,7 +397,7 @@ int muster_server_close(struct muster_server *server)
 	if (server->source == NULL)
 		return MUSTER_ENOTRUNNING;
 	drop_source(server);
-	muster__object_close(&server->object);
+	close_object(server);
 	return 0;
 }
 
@@ -395,7 +406,9 @@ void muster_server_destroy(struct muster_server *server)
 	drop_source(server);
 	server->error_due = false;
 	muster__sockets_destroy(server->object.loop, &server->owner);
-	muster__object_close(&server->object);
+	/* Those that were sent away are not ours to end, and it does not wait for them. */
+	muster__census_forget(&server->census);
+	close_object(server);
 }
 
 void muster__server_drain(struct muster_server *server)
@@ -434,41 +447,17 @@ int muster_server_fd(const struct muster_server *server)
 
 int muster_server_connections(const struct muster_server *server)
 {
-	return server->sent_away ? -1 : (int)server->connections;
-}
-
-static void answer_counts(struct muster_server *server)
-{
-	struct count_questions asked = STAILQ_HEAD_INITIALIZER(asked);
-	struct count_question *question;
-
-	/* A snapshot, as of deferred calls: asking again in each answer must not starve the loop. */
-	STAILQ_CONCAT(&asked, &server->questions);
-	while ((question = STAILQ_FIRST(&asked)) != NULL) {
-		STAILQ_REMOVE_HEAD(&asked, next);
-		if (!server->object.loop->freeing)
-			question->done(server, 0, server->connections, question->data);
-		free(question);
-	}
+	return server->census.sent_away ? -1 : (int)server->connections;
 }
 
 int muster_server_get_connections(struct muster_server *server,
 				  void (*done)(struct muster_server *server, int err, unsigned count, void *data),
 				  void *data)
 {
-	struct count_question *question;
-
 	/* on_close is the last event: nothing can follow it, unless it has opened the server again. */
 	if (server->object.loop->freeing || (server->object.ending && !server->object.reopened))
 		return MUSTER_ECLOSED;
-	question = malloc(sizeof *question);
-	if (question == NULL)
-		return -ENOMEM;
-	question->done = done;
-	question->data = data;
-	STAILQ_INSERT_TAIL(&server->questions, question, next);
-	muster__object_wake(&server->object);
-	return 0;
+	return muster__census_ask(&server->census, done, data);
 }
 
 void muster_server_set_max_connections(struct muster_server *server, unsigned max)

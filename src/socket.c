@@ -607,7 +607,7 @@ static void leave_owner(struct muster_socket *socket)
 	struct muster__owner *owner = socket->owner;
 
 	socket->owner = NULL;
-	owner->gone(owner, socket->row);
+	owner->gone(owner, socket);
 }
 
 void muster__sockets_destroy(struct muster_loop *loop, struct muster__owner *owner)

@@ -84,7 +84,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 	muster__socket_stop_idle(socket);
 	socket->owner = NULL;
 	if (owner != NULL)
-		owner->gone(owner, socket->row);
+		owner->gone(owner, socket);
 }
 
 /* A new life: both sides are there, unless the user said otherwise, and nothing of an earlier connection is left. */

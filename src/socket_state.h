@@ -10,16 +10,16 @@
 #include <muster/socket.h>
 
 struct bufferevent;
+struct muster__census;
 struct muster__connect;
 struct muster__decoder;
 struct muster__idle;
 struct muster__output;
 
-/* Whoever counts a socket, a server: told once, with the row it came with, when the socket is destroyed. */
+/* Whoever counts a socket: told once, when it is destroyed. */
 struct muster__owner {
-	void (*gone)(struct muster__owner *owner, unsigned row);
-	/* It was given to another process, before it is gone. */
-	void (*sent_away)(struct muster__owner *owner);
+	void (*gone)(struct muster__owner *owner, const struct muster_socket *socket);
+	struct muster__census *census; /* where those that are sent to other processes are counted; or NULL */
 };
 
 /* Why reading stands still. */

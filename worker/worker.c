@@ -138,13 +138,6 @@ static void on_line(struct muster__channel *channel, struct muster__line *line, 
 		muster__peer_message(&self->peer, line, fd);
 }
 
-static void on_answered(struct muster__channel *channel, uint64_t ticket, bool received)
-{
-	(void)channel, (void)ticket;
-	if (!received)
-		muster__log(MUSTER_LOG_WARN, "the primary did not receive a handle: is it at its descriptor limit?");
-}
-
 static void on_drained(struct muster__channel *channel)
 {
 	muster__endpoint_drained(&self_of_channel(channel)->peer.face);
@@ -164,7 +157,7 @@ static void on_closed(struct muster__channel *channel)
 	muster__object_rest(&self->peer.object);
 }
 
-static const struct muster__channel_ops channel_ops = { on_line, on_answered, on_drained, on_closed };
+static const struct muster__channel_ops channel_ops = { on_line, NULL, on_drained, on_closed };
 
 /* ---- the peer */
 

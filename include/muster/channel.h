@@ -11,6 +11,7 @@ extern "C" {
 #endif
 
 struct json_t;
+struct muster__post;
 struct muster_loop;
 struct muster_server;
 struct muster_socket;
@@ -41,13 +42,17 @@ struct muster_message {
 	bool keep_open; /* to send: a duplicate of the socket goes, and it stays the caller's */
 	/* To send: called once with 0 when all of it is with the kernel, or why it never will be; not from inside the call. */
 	void (*on_sent)(int err, void *data);
-	void *data; /* for on_sent */
+	void *data;                /* for on_sent */
+	struct muster__post *post; /* received: the library's own, for the functions below */
 };
 
 /* The received descriptor, now the caller's; -ENOENT if none came or it was taken. */
 MUSTER_API int muster_message_take_fd(struct muster_message *message);
 
-/* The same as an open socket on `loop`. NULL with errno set; the descriptor is closed then. */
+/*
+ * The same as an open socket on `loop`. On the loop of the channel it is counted for the server it came from, which may be
+ * in another process: see muster_server_get_connections. NULL with errno set; the descriptor is closed then.
+ */
 MUSTER_API struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop);
 
 /* The same as a server on `loop` that is about to listen: add handlers at once. NULL with errno set; it is closed then. */

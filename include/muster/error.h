@@ -25,7 +25,8 @@ extern "C" {
 	XX(NOTFOUND, -4104, "host name not found")                                                                     \
 	XX(AIAGAIN, -4105, "the name server did not answer, try again later")                                          \
 	XX(BLOCKED, -4106, "the address is blocked")                                                                   \
-	XX(ADDRESS, -4107, "a lookup answered with what is no IP address")
+	XX(ADDRESS, -4107, "a lookup answered with what is no IP address")                                             \
+	XX(CHILDCLOSED, -4108, "a process that was asked has gone before it answered")
 
 enum muster_error_code {
 #define XX(name, number, text) MUSTER_E##name = (number),

@@ -114,7 +114,8 @@ MUSTER_API int muster_server_listen_server(struct muster_server *server, const s
 					   int backlog);
 
 /*
- * Stop listening; connections go on. on_close comes when the last has gone. A path this server made is unlinked.
+ * Stop listening; connections go on. on_close comes when the last has gone, here and in the processes that some were sent
+ * to; a process that has ended is not waited for. A path this server made is unlinked.
  * MUSTER_ENOTRUNNING if it does not listen; the server stays then, and can listen.
  */
 MUSTER_API int muster_server_close(struct muster_server *server);
@@ -137,7 +138,12 @@ MUSTER_API int muster_server_fd(const struct muster_server *server);
  */
 MUSTER_API int muster_server_connections(const struct muster_server *server);
 
-/* Count them; the answer comes by `done`, never before this returns: server.getConnections. -ENOMEM, MUSTER_ECLOSED. */
+/*
+ * Count them, with those that were sent to other processes and are open there: server.getConnections. The answer comes by
+ * `done`, never before this returns. Its `err` says that somebody's part is missing from the count: MUSTER_ECHILDCLOSED (it
+ * has gone, and its connections with it), -ETIMEDOUT (it did not answer for 5 seconds). One that was sent with keep_open is
+ * counted once while it is open on either side. -ENOMEM, MUSTER_ECLOSED.
+ */
 MUSTER_API int muster_server_get_connections(struct muster_server *server,
 					     void (*done)(struct muster_server *server, int err, unsigned count,
 							  void *data),

@@ -311,7 +311,7 @@ START_TEST(a_socket_is_given_away_to_a_child)
 	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
 	run_until_count(test_loop, of_socket.close, 1);
 	client_expect_text(client, "hello from the child");
-	client_expect_end(client);
+	run_until_ended(client);
 	close(client);
 	leave(child);
 }

@@ -1,4 +1,5 @@
 /* tests/ipc/test_open_channel.c - a channel of one's own, on a socket pair: messages, handles, and its end. */
+#include "ipc/hook.h"
 #include "tests/support/channels.h"
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
@@ -250,7 +251,7 @@ START_TEST(a_descriptor_goes_both_ways)
 	ck_assert(inode(of_left.fd) == sent);
 	/* It is the only one left: its end reaches the peer. */
 	close(of_left.fd);
-	client_expect_end(ends[1]);
+	run_until_ended(ends[1]);
 	close(ends[1]);
 	close_both();
 }
@@ -264,7 +265,7 @@ START_TEST(a_descriptor_nobody_takes_is_closed)
 	client_pair(ends);
 	ck_assert_int_eq(say_with(left, "1", ends[0]), 0);
 	run_until_count(test_loop, of_right.message, 1);
-	client_expect_end(ends[1]);
+	run_until_ended(ends[1]);
 	close(ends[1]);
 	close_both();
 }
@@ -308,9 +309,7 @@ static void expect_next(struct muster_channel *channel, struct muster_message *m
 	snprintf(text, sizeof text, "%u", crowd.came);
 	client_send_text(fd, text);
 	close(fd);
-	client_expect_text(crowd.other[crowd.came], text);
-	client_expect_end(crowd.other[crowd.came]);
-	close(crowd.other[crowd.came++]);
+	client_expect_text(crowd.other[crowd.came++], text);
 }
 
 START_TEST(hundreds_of_handles_and_their_messages_stay_together)
@@ -329,6 +328,10 @@ START_TEST(hundreds_of_handles_and_their_messages_stay_together)
 		ck_assert_int_eq(say_with(left, text, ends[0]), 0);
 	}
 	run_until_count(test_loop, crowd.came, MANY);
+	for (i = 0; i < MANY; i++) {
+		run_until_ended(crowd.other[i]);
+		close(crowd.other[i]);
+	}
 	close_both();
 }
 END_TEST
@@ -527,34 +530,96 @@ static void take_the_place(int err, void *data)
 	*(int *)data = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static bool is_warned(void *data)
-{
-	(void)data;
-	return lines_with("did not receive a handle") > 0;
-}
-
-START_TEST(at_its_descriptor_limit_a_message_with_a_handle_is_not_heard_and_the_sender_is_warned)
+/* Send one end of a pair, and see it get lost. */
+static void lose_one(int ends[2], int *place)
 {
 	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_FD };
-	int ends[2], place = -1;
 
 	open_both();
 	lines_record(MUSTER_LOG_WARN);
 	client_pair_local(ends);
 	message.handle.fd = ends[0];
 	message.on_sent = take_the_place;
-	message.data = &place;
+	message.data = place;
 	ck_assert_int_eq(muster_channel_send(left, &message), 0);
 	descriptors_exhaust(0);
+}
+
+static bool is_warned(void *data)
+{
+	(void)data;
+	return lines_with("was not received in 4 tries") > 0;
+}
+
+START_TEST(a_handle_that_is_lost_four_times_is_closed_and_its_message_not_heard)
+{
+	int ends[2], place = -1;
+
+	lose_one(ends, &place);
 	run_until(test_loop, is_warned, NULL);
-	close(place);
+	if (place >= 0)
+		close(place);
 	descriptors_release();
 	run_until_idle(test_loop);
 	ck_assert_uint_eq(of_right.message, 0);
-	ck_assert_uint_eq(lines_with("did not receive a handle"), 1);
-	client_expect_end(ends[1]);
+	ck_assert_uint_eq(lines_with("was not received in 4 tries"), 1);
+	run_until_ended(ends[1]);
 	close(ends[1]);
 	close_both();
+}
+END_TEST
+
+static unsigned lost;
+
+static void note_loss(const char *point)
+{
+	lost += strcmp(point, "handle-lost") == 0;
+}
+
+START_TEST(a_handle_that_is_lost_once_is_sent_again)
+{
+	int ends[2], place = -1;
+
+	lost = 0;
+	muster__hook = note_loss;
+	of_right.keep_fd = true;
+	lose_one(ends, &place);
+	run_until_count(test_loop, lost, 1);
+	if (place >= 0)
+		close(place);
+	descriptors_release();
+	run_until_count(test_loop, of_right.message, 1);
+	ck_assert_str_eq(of_right.said, "1 ");
+	client_send_text(of_right.fd, "found");
+	client_expect_text(ends[1], "found");
+	close(of_right.fd);
+	run_until_ended(ends[1]);
+	close(ends[1]);
+	ck_assert_uint_eq(lines_with("was not received"), 0);
+	muster__hook = NULL;
+	close_both();
+}
+END_TEST
+
+START_TEST(the_end_of_a_channel_waits_for_a_handle_that_is_to_be_sent_again)
+{
+	int ends[2], place = -1;
+
+	lost = 0;
+	muster__hook = note_loss;
+	of_right.keep_fd = true;
+	lose_one(ends, &place);
+	run_until_count(test_loop, lost, 1);
+	ck_assert_int_eq(muster_channel_disconnect(left), 0);
+	if (place >= 0)
+		close(place);
+	descriptors_release();
+	run_dry(test_loop);
+	ck_assert_uint_eq(of_right.message, 1);
+	ck_assert_uint_eq(of_left.disconnect, 1);
+	close(of_right.fd);
+	close(ends[1]);
+	muster__hook = NULL;
 }
 END_TEST
 
@@ -1025,7 +1090,9 @@ int main(void)
 	tcase_add_loop_test(handles, a_socket_that_cannot_be_sent_is_still_the_callers, 0, 3);
 	tcase_add_test(handles, what_has_no_descriptor_is_EHANDLETYPE);
 	tcase_add_test(handles, a_server_is_shared_and_either_side_accepts);
-	tcase_add_test(handles, at_its_descriptor_limit_a_message_with_a_handle_is_not_heard_and_the_sender_is_warned);
+	tcase_add_test(handles, a_handle_that_is_lost_four_times_is_closed_and_its_message_not_heard);
+	tcase_add_test(handles, a_handle_that_is_lost_once_is_sent_again);
+	tcase_add_test(handles, the_end_of_a_channel_waits_for_a_handle_that_is_to_be_sent_again);
 	tcase_add_test(sent, on_sent_comes_once_and_not_from_inside_the_call);
 	tcase_add_test(sent, a_message_that_is_refused_has_no_on_sent);
 	tcase_add_test(sent, on_sent_tells_why_it_never_will_be);

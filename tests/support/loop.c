@@ -7,8 +7,10 @@
 #include "src/loop.h"
 #include "tests/support/suite.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <sys/socket.h>
 
 /* Idle once is not idle: what was sent last may have woken the other end. */
 #define IDLE_TIMES 16
@@ -103,4 +105,31 @@ void test_loop_close(void)
 {
 	muster_loop_free(test_loop);
 	test_loop = NULL;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd, (void)what;
+	*(unsigned *)data = 1;
+}
+
+void run_until_readable(int client)
+{
+	struct event readable;
+	unsigned seen = 0;
+
+	event_assign(&readable, muster_loop_base(test_loop), client, EV_READ | EV_PERSIST, on_readable, &seen);
+	ck_assert_int_eq(muster__event_add(test_loop, &readable, NULL), 0);
+	run_until_count(test_loop, seen, 1);
+	muster__event_del(test_loop, &readable);
+}
+
+void run_until_ended(int client)
+{
+	char byte;
+	ssize_t got;
+
+	run_until_readable(client);
+	got = recv(client, &byte, 1, 0);
+	ck_assert_msg(got == 0 || (got < 0 && errno == ECONNRESET), "a byte where the end should be: %d", byte);
 }

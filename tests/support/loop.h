@@ -18,6 +18,10 @@ void run_until_holds(struct muster_loop *loop, bool (*condition)(void *data), vo
 #define run_until_count(loop, counter, n) run_until_reached(loop, &(counter), n, #counter " >= " #n)
 void run_until_reached(struct muster_loop *loop, const unsigned *counter, unsigned n, const char *what);
 
+/* Turn test_loop until a descriptor of the test's own has something to read; or its end, without a byte before. */
+void run_until_readable(int fd);
+void run_until_ended(int fd);
+
 /* muster_loop_run, which must return by itself with 0: nothing is left that keeps the loop running. */
 void run_dry(struct muster_loop *loop);
 

@@ -7,8 +7,6 @@
 #include "tests/support/suite.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -177,23 +175,6 @@ void run_until_text(const char *text, const char *part)
 	run_until_holds(test_loop, is_found, &search, part);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data)
-{
-	(void)fd, (void)what;
-	*(unsigned *)data = 1;
-}
-
-void run_until_readable(int client)
-{
-	struct event readable;
-	unsigned seen = 0;
-
-	event_assign(&readable, muster_loop_base(test_loop), client, EV_READ | EV_PERSIST, on_readable, &seen);
-	ck_assert_int_eq(muster__event_add(test_loop, &readable, NULL), 0);
-	run_until_count(test_loop, seen, 1);
-	muster__event_del(test_loop, &readable);
-}
-
 unsigned greeted_by(int client)
 {
 	char line[16] = "";
@@ -203,16 +184,6 @@ unsigned greeted_by(int client)
 	while (used < sizeof line - 1 && (used == 0 || line[used - 1] != '\n'))
 		client_receive(client, line + used++, 1);
 	return (unsigned)strtoul(line, NULL, 10);
-}
-
-void run_until_ended(int client)
-{
-	char byte;
-	ssize_t got;
-
-	run_until_readable(client);
-	got = recv(client, &byte, 1, 0);
-	ck_assert_msg(got == 0 || (got < 0 && errno == ECONNRESET), "a byte where the end should be: %d", byte);
 }
 
 /* ---- In the worker. */

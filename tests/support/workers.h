@@ -60,10 +60,7 @@ void close_cluster(struct muster_cluster *cluster, struct worker_counts *counts)
 #define run_until_said(counts, part) run_until_text((counts)->said, part)
 void run_until_text(const char *text, const char *part);
 
-/* Turn the loop until the client's descriptor has something to read; then the id of the worker that greets it. */
-void run_until_readable(int client);
+/* Turn the loop until the client has been greeted; the id of the worker that did it. */
 unsigned greeted_by(int client);
-/* ... or the end, gracefully or not, without a byte before. */
-void run_until_ended(int client);
 
 #endif
