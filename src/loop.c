@@ -70,6 +70,7 @@ static struct muster_loop *loop_on(struct event_base *base, bool owned)
 	loop->tasks_end = &loop->tasks;
 	loop->epoll_fd = -1;
 	LIST_INIT(&loop->objects);
+	LIST_INIT(&loop->asked);
 	if (make_deferred_event(loop) < 0) {
 		free(loop);
 		return muster__no_object(-ENOMEM);
@@ -114,14 +115,23 @@ struct event_base *muster_loop_base(struct muster_loop *loop)
 	return loop->base;
 }
 
+static bool has_foreign_events(const struct muster_loop *loop)
+{
+	unsigned added = (unsigned)event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
+
+	return added > loop->own_events;
+}
+
 static bool is_alive(const struct muster_loop *loop)
 {
-	unsigned added;
+	return loop->alive > 0 || loop->tasks != NULL || has_foreign_events(loop);
+}
 
-	if (loop->alive > 0 || loop->tasks != NULL)
-		return true;
-	added = (unsigned)event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
-	return added > loop->own_events;
+static bool goes_on(struct muster_loop *loop)
+{
+	if (loop->rest != NULL && loop->alive == 0 && loop->tasks == NULL && has_foreign_events(loop))
+		loop->rest(loop);
+	return !loop->stopped && is_alive(loop);
 }
 
 int muster_loop_run(struct muster_loop *loop)
@@ -129,7 +139,7 @@ int muster_loop_run(struct muster_loop *loop)
 	int result = 0;
 
 	loop->stopped = false;
-	while (!loop->stopped && result >= 0 && is_alive(loop)) {
+	while (result >= 0 && goes_on(loop)) {
 		/* Objects say when the last of them is gone; whether foreign events are left has to be asked each turn. */
 		loop->running = loop->alive > 0;
 		result = event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY | (loop->running ? 0 : EVLOOP_ONCE));

@@ -25,6 +25,7 @@ struct muster__task {
 };
 
 LIST_HEAD(muster__objects, muster__object);
+LIST_HEAD(muster__questions, muster__question);
 
 struct muster_loop {
 	struct event_base *base;
@@ -41,8 +42,12 @@ struct muster_loop {
 	struct muster__objects objects;
 	struct muster__table *tables;
 	char *buffer;
-	struct evdns_base *dns;                      /* made at the first lookup */
-	unsigned lookups;                            /* asked and not answered */
+	struct evdns_base *dns;                      /* made at the first question */
+	unsigned questions;                          /* asked, not answered, and not forgotten */
+	struct muster__questions asked;              /* ... and forgotten ones */
+	void (*rest)(struct muster_loop *loop);      /* called before foreign events alone keep it running; or NULL */
+	const char *resolv_conf, *hosts;             /* NULL: those of the machine */
+	unsigned lookup_ms;                          /* how long a lookup may take; 0 is a default */
 	int epoll_fd;                                /* libevent's, once src/exclusive.c has found it; -1 before */
 	const struct muster__listen_ops *listen_ops; /* NULL: bind here */
 	const struct muster__count_ops *count_ops;

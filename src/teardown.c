@@ -1,7 +1,7 @@
 /* The end of a loop, and of everything on it. The one place that knows all that may hang on a loop. */
 #include "src/handlers.h"
 #include "src/lifecycle.h"
-#include "src/lookup.h"
+#include "src/question.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ void muster_loop_free(struct muster_loop *loop)
 	abandon_objects(loop);
 	/* Before the resolver ends: it turns the base once more. */
 	muster__loop_drop_calls(loop);
-	muster__lookup_shutdown(loop);
+	muster__questions_shutdown(loop);
 	event_free(loop->deferred);
 	muster__tables_free(loop);
 	free(loop->buffer);

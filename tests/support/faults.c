@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@ REAL void *__real_malloc(size_t size);
 REAL void *__real_calloc(size_t count, size_t size);
 REAL void *__real_realloc(void *block, size_t size);
 REAL char *__real_strdup(const char *text);
+REAL ssize_t __real_getdelim(char **line, size_t *size, int end, FILE *file);
 REAL void __real_free(void *block);
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
@@ -38,12 +40,14 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 char *__wrap_strdup(const char *text);
+ssize_t __wrap_getdelim(char **line, size_t *size, int end, FILE *file);
 void __wrap_free(void *block);
 
 static struct faults_plan plan;
 static unsigned counted, failed, unsafe_sends;
 static atomic_long blocks;
-static _Thread_local bool active, paused; /* in the thread that began the plan */
+static _Thread_local bool active;     /* in the thread that began the plan ... */
+static _Thread_local unsigned paused; /* ... unless it was paused more often than resumed */
 
 void faults_begin(const struct faults_plan *next)
 {
@@ -54,23 +58,29 @@ void faults_begin(const struct faults_plan *next)
 		plan.err = ENOMEM;
 	counted = failed = 0;
 	active = true;
+	paused = 0;
+}
+
+static bool at_work(void)
+{
+	return active && paused == 0;
 }
 
 void faults_end(void)
 {
-	active = paused = false;
+	active = false;
+	paused = 0;
 }
 
 void faults_pause(void)
 {
-	paused = active;
-	active = false;
+	paused++;
 }
 
 void faults_resume(void)
 {
-	active = paused;
-	paused = false;
+	if (paused > 0)
+		paused--;
 }
 
 unsigned faults_counted(void)
@@ -96,7 +106,7 @@ long faults_blocks(void)
 /* Does this call fail? `fd` 0: it has none. Then errno is set. */
 static bool fails(enum faults_call call, int fd)
 {
-	if (!active || !(plan.calls & call) || (fd != 0 && plan.fd != 0 && plan.fd != fd))
+	if (!at_work() || !(plan.calls & call) || (fd != 0 && plan.fd != 0 && plan.fd != fd))
 		return false;
 	counted++;
 	if (plan.at == 0 || counted < plan.at || counted - plan.at >= plan.times)
@@ -110,14 +120,14 @@ static bool fails(enum faults_call call, int fd)
 
 static size_t limited(int fd, size_t length)
 {
-	bool limits = active && plan.limit != 0 && (plan.fd == 0 || plan.fd == fd);
+	bool limits = at_work() && plan.limit != 0 && (plan.fd == 0 || plan.fd == fd);
 
 	return limits && length > plan.limit ? plan.limit : length;
 }
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
 {
-	unsafe_sends += active && !(flags & MSG_NOSIGNAL);
+	unsafe_sends += at_work() && !(flags & MSG_NOSIGNAL);
 	return fails(FAULTS_SEND, fd) ? -1 : __real_send(fd, bytes, limited(fd, length), flags);
 }
 
@@ -141,7 +151,7 @@ static ssize_t send_start(int fd, const struct msghdr *message, int flags)
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	unsafe_sends += active && !(flags & MSG_NOSIGNAL);
+	unsafe_sends += at_work() && !(flags & MSG_NOSIGNAL);
 	return fails(FAULTS_SENDMSG, fd) ? -1 : send_start(fd, message, flags);
 }
 
@@ -199,6 +209,17 @@ void *__wrap_realloc(void *block, size_t size)
 char *__wrap_strdup(const char *text)
 {
 	return fails(FAULTS_MEMORY, 0) ? NULL : held(__real_strdup(text));
+}
+
+/* Only what it allocates for the first line: others rarely want more. */
+ssize_t __wrap_getdelim(char **line, size_t *size, int end, FILE *file)
+{
+	bool fresh = *line == NULL;
+	ssize_t length = fresh && fails(FAULTS_MEMORY, 0) ? -1 : __real_getdelim(line, size, end, file);
+
+	if (fresh)
+		held(*line);
+	return length;
 }
 
 void __wrap_free(void *block)

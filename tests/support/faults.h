@@ -19,7 +19,7 @@ enum faults_call {
 	FAULTS_ACCEPT = 1 << 3,
 	FAULTS_CONNECT = 1 << 4,
 	FAULTS_SOCKET = 1 << 5,
-	FAULTS_MEMORY = 1 << 6,   /* malloc, calloc, realloc, strdup of our own */
+	FAULTS_MEMORY = 1 << 6,   /* malloc, calloc, realloc, strdup, getdelim of our own */
 	FAULTS_LIBEVENT = 1 << 7, /* those of libevent */
 };
 
@@ -41,7 +41,7 @@ void faults_init(void);
 void faults_begin(const struct faults_plan *plan);
 void faults_end(void);
 
-/* For what the test itself does meanwhile: it neither counts nor fails. */
+/* For what the test itself does meanwhile: it neither counts nor fails. They nest. */
 void faults_pause(void);
 void faults_resume(void);
 

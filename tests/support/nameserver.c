@@ -2,10 +2,11 @@
 #include "tests/support/nameserver.h"
 
 #include "src/loop.h"
+#include "tests/support/faults.h"
+#include "tests/support/folder.h"
 
 #include <arpa/inet.h>
 #include <check.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
@@ -21,6 +22,7 @@
 #define TYPE_AAAA 28
 #define SERVFAIL 2
 #define NXDOMAIN 3
+#define TRUNCATED 0x02 /* in the first byte of the flags */
 
 static struct muster_loop *served;
 static const struct nameserver_record *known;
@@ -76,11 +78,20 @@ static unsigned add_answer(struct packet *packet, const char *address, unsigned 
 	return 1;
 }
 
+static bool is_special(const struct nameserver_record *record, const char *what, unsigned type)
+{
+	size_t length = strlen(what);
+
+	if (strncmp(record->address, what, length) != 0)
+		return false;
+	return record->address[length] == '\0' || type == TYPE_AAAA;
+}
+
 /* Turns the question into its answer. False: there is none. */
 static bool answer(struct packet *packet)
 {
 	const struct nameserver_record *record;
-	unsigned type, code = NXDOMAIN, count = 0;
+	unsigned type, code = NXDOMAIN, count = 0, cut = 0;
 	size_t at = HEADER;
 	char name[256];
 
@@ -90,12 +101,13 @@ static bool answer(struct packet *packet)
 	for (record = known; record->name != NULL; record++) {
 		if (strcasecmp(record->name, name) != 0)
 			continue;
-		if (record->address[0] == '\0')
+		if (is_special(record, NAMESERVER_SILENT, type))
 			return false;
-		code = strcmp(record->address, NAMESERVER_BROKEN) == 0 ? SERVFAIL : 0;
+		code = is_special(record, NAMESERVER_BROKEN, type) ? SERVFAIL : 0;
+		cut = is_special(record, NAMESERVER_CUT, type) ? TRUNCATED : 0;
 		count += add_answer(packet, record->address, type);
 	}
-	packet->bytes[2] = 0x81;
+	packet->bytes[2] = (unsigned char)(0x81 | cut);
 	packet->bytes[3] = (unsigned char)(0x80 | code);
 	packet->bytes[6] = 0;
 	packet->bytes[7] = (unsigned char)count;
@@ -111,30 +123,41 @@ static void on_question(evutil_socket_t fd, short what, void *data)
 	ssize_t got = recvfrom(fd, packet.bytes, 512, 0, (struct sockaddr *)&from, &length);
 
 	(void)what, (void)data;
+	faults_pause();
 	ck_assert_int_gt(got, HEADER);
 	packet.length = (size_t)got;
 	questions++;
 	if (answer(&packet))
 		sendto(fd, packet.bytes, packet.length, 0, (struct sockaddr *)&from, length);
+	faults_resume();
+}
+
+static const char *write_resolv_conf(unsigned port, const char *lines)
+{
+	const char *path = folder_path("resolv.conf");
+	FILE *file = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "nameserver 127.0.0.1:%u\n%s", port, lines);
+	ck_assert_int_eq(fclose(file), 0);
+	return path;
 }
 
 void nameserver_start(struct muster_loop *loop, const struct nameserver_record *records)
 {
+	nameserver_start_with(loop, records, "options timeout:0.1 attempts:1\n");
+}
+
+void nameserver_start_with(struct muster_loop *loop, const struct nameserver_record *records, const char *lines)
+{
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	socklen_t length = sizeof in;
-	char address[32];
 
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &length), 0);
-	snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(in.sin_port));
-
 	ck_assert_ptr_null(loop->dns);
-	loop->dns = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	ck_assert_ptr_nonnull(loop->dns);
-	ck_assert_int_eq(evdns_base_nameserver_ip_add(loop->dns, address), 0);
-	ck_assert_int_eq(evdns_base_set_option(loop->dns, "timeout:", "0.1"), 0);
-	ck_assert_int_eq(evdns_base_set_option(loop->dns, "attempts:", "1"), 0);
+	loop->resolv_conf = write_resolv_conf(ntohs(in.sin_port), lines);
 
 	served = loop;
 	known = records;
