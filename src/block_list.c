@@ -1,8 +1,7 @@
 /*
  * All rules are ranges of 16-byte addresses, both ends included: a single address has two equal ends, a subnet has all
  * its free bits cleared in one end and set in the other, and IPv4 lies where IPv6 maps it. So one comparison serves
- * all, and that IPv4 rules match ::ffff:a.b.c.d needs no words. The order of rules cannot be seen: any that matches
- * blocks.
+ * all, and that IPv4 rules match ::ffff:a.b.c.d needs no words. A rule remembers beside it what it was made of, to say so.
  */
 #include "src/block_list.h"
 
@@ -11,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +25,13 @@ struct ip {
 	bool is_ipv4; /* it was written so, or came from such a socket */
 };
 
+enum kind { ADDRESS, RANGE, SUBNET };
+
 struct rule {
 	unsigned char first[ADDRESS_BITS / 8], last[ADDRESS_BITS / 8];
+	unsigned char network[ADDRESS_BITS / 8]; /* of a subnet, as it was written */
+	unsigned char kind, prefix;
+	bool is_ipv4; /* it was written so */
 	bool not_ipv4;
 };
 
@@ -115,9 +120,9 @@ static int add(struct muster_block_list *list, const struct rule *rule)
 	return 0;
 }
 
-static struct rule range_of(const struct ip *start, const struct ip *end)
+static struct rule range_of(enum kind kind, const struct ip *start, const struct ip *end)
 {
-	struct rule rule = { .not_ipv4 = false };
+	struct rule rule = { .kind = (unsigned char)kind, .is_ipv4 = start->is_ipv4 };
 
 	memcpy(rule.first, start->bytes, sizeof rule.first);
 	memcpy(rule.last, end->bytes, sizeof rule.last);
@@ -129,21 +134,20 @@ static bool is_mapped(const struct ip *ip)
 	return memcmp(ip->bytes, mapped, sizeof mapped) == 0;
 }
 
-int muster_block_list_add_address(struct muster_block_list *list, const char *address)
+/* ---- the three kinds of rules, from their texts */
+
+static int make_address(struct rule *rule, const char *address)
 {
-	struct rule rule;
 	struct ip ip;
 	int err = parse(&ip, address);
 
-	if (err < 0)
-		return err;
-	rule = range_of(&ip, &ip);
-	return add(list, &rule);
+	if (err == 0)
+		*rule = range_of(ADDRESS, &ip, &ip);
+	return err;
 }
 
-int muster_block_list_add_range(struct muster_block_list *list, const char *start, const char *end)
+static int make_range(struct rule *rule, const char *start, const char *end)
 {
-	struct rule rule;
 	struct ip first, last;
 	int err = parse(&first, start);
 
@@ -153,15 +157,14 @@ int muster_block_list_add_range(struct muster_block_list *list, const char *star
 		return err;
 	if (first.is_ipv4 != last.is_ipv4 || memcmp(first.bytes, last.bytes, sizeof first.bytes) > 0)
 		return -EINVAL;
-	rule = range_of(&first, &last);
+	*rule = range_of(RANGE, &first, &last);
 	/* Node cannot compare an IPv4 address with an end that is not mapped, and calls that no match. */
-	rule.not_ipv4 = !is_mapped(&first) || !is_mapped(&last);
-	return add(list, &rule);
+	rule->not_ipv4 = !is_mapped(&first) || !is_mapped(&last);
+	return 0;
 }
 
-int muster_block_list_add_subnet(struct muster_block_list *list, const char *network, unsigned prefix)
+static int make_subnet(struct rule *rule, const char *network, unsigned prefix)
 {
-	struct rule rule;
 	struct ip ip;
 	int err = parse(&ip, network);
 
@@ -169,16 +172,16 @@ int muster_block_list_add_subnet(struct muster_block_list *list, const char *net
 		return err;
 	if (prefix > (ip.is_ipv4 ? ADDRESS_BITS - MAPPED_BITS : ADDRESS_BITS))
 		return -ERANGE;
-	if (ip.is_ipv4)
-		prefix += MAPPED_BITS;
-	rule = range_of(&ip, &ip);
-	for (unsigned bit = prefix; bit < ADDRESS_BITS; bit++) {
+	*rule = range_of(SUBNET, &ip, &ip);
+	memcpy(rule->network, ip.bytes, sizeof rule->network);
+	rule->prefix = (unsigned char)prefix;
+	for (unsigned bit = prefix + (ip.is_ipv4 ? MAPPED_BITS : 0); bit < ADDRESS_BITS; bit++) {
 		unsigned char mask = (unsigned char)(0x80 >> bit % 8);
 
-		rule.first[bit / 8] &= (unsigned char)~mask;
-		rule.last[bit / 8] |= mask;
+		rule->first[bit / 8] &= (unsigned char)~mask;
+		rule->last[bit / 8] |= mask;
 	}
-	return add(list, &rule);
+	return 0;
 }
 
 static int parse_prefix(const char *text, unsigned *prefix)
@@ -192,24 +195,194 @@ static int parse_prefix(const char *text, unsigned *prefix)
 	return 0;
 }
 
-int muster_block_list_add_cidr(struct muster_block_list *list, const char *cidr)
+/* Cut a copy of `text` in two. -EINVAL without the separator, or if it is longer than two addresses can be. */
+static int halve(const char *text, char separator, char *copy, size_t size, const char **second)
 {
-	const char *slash = cidr != NULL ? strchr(cidr, '/') : NULL;
+	char *at;
+
+	if (text == NULL || strlen(text) >= size)
+		return -EINVAL;
+	strcpy(copy, text);
+	at = strchr(copy, separator);
+	if (at == NULL)
+		return -EINVAL;
+	*at = '\0';
+	*second = at + 1;
+	return 0;
+}
+
+static int make_cidr(struct rule *rule, const char *cidr)
+{
+	const char *digits;
 	char network[112];
 	unsigned prefix;
-	size_t length;
-	int err;
+	int err = halve(cidr, '/', network, sizeof network, &digits);
 
-	if (slash == NULL)
-		return -EINVAL;
-	length = (size_t)(slash - cidr);
-	if (length >= sizeof network)
-		return -EINVAL;
-	memcpy(network, cidr, length);
-	network[length] = '\0';
-	err = parse_prefix(slash + 1, &prefix);
-	return err < 0 ? err : muster_block_list_add_subnet(list, network, prefix);
+	if (err == 0)
+		err = parse_prefix(digits, &prefix);
+	return err < 0 ? err : make_subnet(rule, network, prefix);
 }
+
+static int make_span(struct rule *rule, const char *span)
+{
+	const char *end;
+	char start[112];
+	int err = halve(span, '-', start, sizeof start, &end);
+
+	return err < 0 ? err : make_range(rule, start, end);
+}
+
+/* "Range: IPv4 10.0.0.1-10.0.0.10" */
+static int make_rule(struct rule *rule, const char *text)
+{
+	char kind[8], family, what[112];
+	int end = -1, err = -EINVAL;
+
+	if (text == NULL || sscanf(text, "%7[A-Za-z]: IPv%c %111s%n", kind, &family, what, &end) < 3 ||
+	    text[end] != '\0')
+		return -EINVAL;
+	if (strcmp(kind, "Address") == 0)
+		err = make_address(rule, what);
+	else if (strcmp(kind, "Range") == 0)
+		err = make_span(rule, what);
+	else if (strcmp(kind, "Subnet") == 0)
+		err = make_cidr(rule, what);
+	return err == 0 && family != (rule->is_ipv4 ? '4' : '6') ? -EINVAL : err;
+}
+
+/* ---- adding and removing them */
+
+static int added(struct muster_block_list *list, int err, const struct rule *rule)
+{
+	return err < 0 ? err : add(list, rule);
+}
+
+int muster_block_list_add_address(struct muster_block_list *list, const char *address)
+{
+	struct rule rule;
+
+	return added(list, make_address(&rule, address), &rule);
+}
+
+int muster_block_list_add_range(struct muster_block_list *list, const char *start, const char *end)
+{
+	struct rule rule;
+
+	return added(list, make_range(&rule, start, end), &rule);
+}
+
+int muster_block_list_add_subnet(struct muster_block_list *list, const char *network, unsigned prefix)
+{
+	struct rule rule;
+
+	return added(list, make_subnet(&rule, network, prefix), &rule);
+}
+
+int muster_block_list_add_cidr(struct muster_block_list *list, const char *cidr)
+{
+	struct rule rule;
+
+	return added(list, make_cidr(&rule, cidr), &rule);
+}
+
+int muster_block_list_add_rule(struct muster_block_list *list, const char *text)
+{
+	struct rule rule;
+
+	return added(list, make_rule(&rule, text), &rule);
+}
+
+/* How a subnet was written does not matter here. */
+static bool is_same(const struct rule *a, const struct rule *b)
+{
+	return a->kind == b->kind && a->is_ipv4 == b->is_ipv4 && a->prefix == b->prefix &&
+	       memcmp(a->first, b->first, sizeof a->first) == 0 && memcmp(a->last, b->last, sizeof a->last) == 0;
+}
+
+static int removed(struct muster_block_list *list, int err, const struct rule *rule)
+{
+	size_t i, kept = 0, before = list->count;
+
+	if (err < 0)
+		return err;
+	for (i = 0; i < list->count; i++)
+		if (!is_same(&list->rules[i], rule))
+			list->rules[kept++] = list->rules[i];
+	list->count = kept;
+	return kept < before ? 0 : -ENOENT;
+}
+
+int muster_block_list_remove_address(struct muster_block_list *list, const char *address)
+{
+	struct rule rule;
+
+	return removed(list, make_address(&rule, address), &rule);
+}
+
+int muster_block_list_remove_range(struct muster_block_list *list, const char *start, const char *end)
+{
+	struct rule rule;
+
+	return removed(list, make_range(&rule, start, end), &rule);
+}
+
+int muster_block_list_remove_subnet(struct muster_block_list *list, const char *network, unsigned prefix)
+{
+	struct rule rule;
+
+	return removed(list, make_subnet(&rule, network, prefix), &rule);
+}
+
+int muster_block_list_remove_cidr(struct muster_block_list *list, const char *cidr)
+{
+	struct rule rule;
+
+	return removed(list, make_cidr(&rule, cidr), &rule);
+}
+
+void muster_block_list_clear(struct muster_block_list *list)
+{
+	free(list->rules);
+	list->rules = NULL;
+	list->count = list->size = 0;
+}
+
+/* ---- listing them */
+
+size_t muster_block_list_size(const struct muster_block_list *list)
+{
+	return list->count;
+}
+
+static const char *text_of(const unsigned char *bytes, bool is_ipv4, char *text, socklen_t size)
+{
+	return is_ipv4 ? inet_ntop(AF_INET, bytes + sizeof mapped, text, size) : inet_ntop(AF_INET6, bytes, text, size);
+}
+
+size_t muster_block_list_rule(const struct muster_block_list *list, size_t index, char *text, size_t size)
+{
+	char start[INET6_ADDRSTRLEN], end[INET6_ADDRSTRLEN];
+	const struct rule *rule;
+	const char *family;
+	int length = 0;
+
+	if (index >= list->count) {
+		snprintf(text, size, "%s", "");
+		return 0;
+	}
+	rule = &list->rules[list->count - 1 - index];
+	family = rule->is_ipv4 ? "IPv4" : "IPv6";
+	text_of(rule->kind == SUBNET ? rule->network : rule->first, rule->is_ipv4, start, sizeof start);
+	text_of(rule->last, rule->is_ipv4, end, sizeof end);
+	switch ((enum kind)rule->kind) {
+	case ADDRESS: length = snprintf(text, size, "Address: %s %s", family, start); break;
+	case RANGE: length = snprintf(text, size, "Range: %s %s-%s", family, start, end); break;
+	case SUBNET: length = snprintf(text, size, "Subnet: %s %s/%u", family, start, rule->prefix); break;
+	}
+	return (size_t)length;
+}
+
+/* ---- asking them */
 
 static bool matches(const struct rule *rule, const struct ip *ip)
 {

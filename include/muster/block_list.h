@@ -4,12 +4,16 @@
 
 #include <muster/export.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct muster_block_list;
+
+/* Bytes that hold the text of any rule. */
+#define MUSTER_RULE_SIZE 112
 
 /*
  * new net.BlockList(): empty, and yours until muster_block_list_free. Servers and sockets that are given the list share
@@ -48,6 +52,35 @@ MUSTER_API int muster_block_list_add_subnet(struct muster_block_list *list, cons
  * sign and leading zeros; -ERANGE as above.
  */
 MUSTER_API int muster_block_list_add_cidr(struct muster_block_list *list, const char *cidr);
+
+/*
+ * blockList.removeAddress, removeRange, removeSubnet, removeCIDR: take away each rule that was added so. An address is not
+ * taken out of a range or a subnet. Errors as for adding it, and -ENOENT if there is no such rule.
+ */
+MUSTER_API int muster_block_list_remove_address(struct muster_block_list *list, const char *address);
+MUSTER_API int muster_block_list_remove_range(struct muster_block_list *list, const char *start, const char *end);
+MUSTER_API int muster_block_list_remove_subnet(struct muster_block_list *list, const char *network, unsigned prefix);
+MUSTER_API int muster_block_list_remove_cidr(struct muster_block_list *list, const char *cidr);
+
+/* blockList.clear: take all rules away. */
+MUSTER_API void muster_block_list_clear(struct muster_block_list *list);
+
+/* blockList.size: how many rules there are. */
+MUSTER_API size_t muster_block_list_size(const struct muster_block_list *list);
+
+/*
+ * blockList.rules, one at a time, the newest is `index` 0: "Address: IPv4 1.2.3.4", "Range: IPv4 10.0.0.1-10.0.0.10",
+ * "Subnet: IPv6 fd00::/8". Writes at most `size` bytes with the terminating NUL and returns the length the whole text has,
+ * as snprintf does; 0 if there is no such rule. MUSTER_RULE_SIZE bytes hold each. The texts in an array of strings are what
+ * toJSON returns.
+ */
+MUSTER_API size_t muster_block_list_rule(const struct muster_block_list *list, size_t index, char *text, size_t size);
+
+/*
+ * Add a rule that is written so: fromJSON is this, for each string. -EINVAL for another text, -ERANGE for a prefix, -ENOMEM;
+ * nothing is added then.
+ */
+MUSTER_API int muster_block_list_add_rule(struct muster_block_list *list, const char *text);
 
 /* blockList.check: does a rule match? False for what is no address. */
 MUSTER_API bool muster_block_list_check(const struct muster_block_list *list, const char *address);

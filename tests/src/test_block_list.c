@@ -436,9 +436,206 @@ START_TEST(the_scope_of_a_peer_does_not_matter)
 }
 END_TEST
 
+/* ---- Rules as texts: those of Node v20's `rules`. */
+
+static const char *rule_at(const struct muster_block_list *list, size_t index)
+{
+	static char text[MUSTER_RULE_SIZE];
+	size_t length = muster_block_list_rule(list, index, text, sizeof text);
+
+	ck_assert_uint_eq(length, strlen(text));
+	return text;
+}
+
+static struct muster_block_list *list_with_each_kind(void)
+{
+	struct muster_block_list *list = new_list();
+
+	ck_assert_int_eq(muster_block_list_add_address(list, "1.2.3.4"), 0);
+	ck_assert_int_eq(muster_block_list_add_range(list, "10.0.0.1", "10.0.0.10"), 0);
+	ck_assert_int_eq(muster_block_list_add_subnet(list, "10.1.2.3", 8), 0);
+	ck_assert_int_eq(muster_block_list_add_cidr(list, "8592:757c:efae:4e45:1::/64"), 0);
+	ck_assert_int_eq(muster_block_list_add_address(list, "::ffff:1.2.3.4"), 0);
+	ck_assert_int_eq(muster_block_list_add_range(list, "::1", "0::5"), 0);
+	ck_assert_int_eq(muster_block_list_add_address(list, "fe80::1%lo"), 0);
+	return list;
+}
+
+static const char *const listed[] = {
+	"Address: IPv6 fe80::1",        "Range: IPv6 ::1-::5",
+	"Address: IPv6 ::ffff:1.2.3.4", "Subnet: IPv6 8592:757c:efae:4e45:1::/64",
+	"Subnet: IPv4 10.1.2.3/8",      "Range: IPv4 10.0.0.1-10.0.0.10",
+	"Address: IPv4 1.2.3.4",
+};
+
+START_TEST(rules_are_listed_as_node_does_the_newest_first)
+{
+	struct muster_block_list *list = list_with_each_kind();
+	size_t i;
+
+	ck_assert_uint_eq(muster_block_list_size(list), COUNT(listed));
+	for (i = 0; i < COUNT(listed); i++)
+		ck_assert_str_eq(rule_at(list, i), listed[i]);
+	ck_assert_str_eq(rule_at(list, i), "");
+	ck_assert_str_eq(rule_at(list, (size_t)-1), "");
+	muster_block_list_free(list);
+}
+END_TEST
+
+START_TEST(the_text_of_a_rule_is_cut_and_its_length_told)
+{
+	struct muster_block_list *list = new_list();
+	char text[8];
+
+	ck_assert_int_eq(muster_block_list_add_address(list, "1.2.3.4"), 0);
+	ck_assert_uint_eq(muster_block_list_rule(list, 0, text, sizeof text), strlen(listed[6]));
+	ck_assert_str_eq(text, "Address");
+	ck_assert_uint_eq(muster_block_list_rule(list, 0, NULL, 0), strlen(listed[6]));
+	muster_block_list_free(list);
+}
+END_TEST
+
+START_TEST(a_list_can_be_made_of_the_texts_of_another)
+{
+	struct muster_block_list *list = list_with_each_kind(), *copy = new_list();
+	size_t i;
+
+	for (i = muster_block_list_size(list); i-- > 0;)
+		ck_assert_int_eq(muster_block_list_add_rule(copy, rule_at(list, i)), 0);
+	for (i = 0; i < COUNT(listed); i++)
+		ck_assert_str_eq(rule_at(copy, i), listed[i]);
+	ck_assert(muster_block_list_check(copy, "10.200.1.1"));
+	ck_assert(muster_block_list_check(copy, "::3"));
+	ck_assert(!muster_block_list_check(copy, "::6"));
+	muster_block_list_free(list);
+	muster_block_list_free(copy);
+}
+END_TEST
+
+START_TEST(the_longest_rule_fits)
+{
+	struct muster_block_list *list = new_list();
+	const char *from = "1111:1111:1111:1111:1111:1111:1111:1111", *to = "ffff:1111:1111:1111:1111:1111:1111:1111";
+
+	ck_assert_int_eq(muster_block_list_add_range(list, from, to), 0);
+	ck_assert_uint_lt(muster_block_list_rule(list, 0, NULL, 0), MUSTER_RULE_SIZE);
+	ck_assert_int_eq(muster_block_list_add_rule(list, rule_at(list, 0)), 0);
+	muster_block_list_free(list);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	int err;
+} texts[] = {
+	{ NULL, -EINVAL },
+	{ "", -EINVAL },
+	{ "Address", -EINVAL },
+	{ "Address: IPv4", -EINVAL },
+	{ "Address: IPv4 ", -EINVAL },
+	{ "Address: IPv4 1.2.3", -EINVAL },
+	{ "Address: IPv6 1.2.3.4", -EINVAL },
+	{ "Address: IPv4 ::1", -EINVAL },
+	{ "Address: IPv5 1.2.3.4", -EINVAL },
+	{ "Address: IPv4 1.2.3.4 ", -EINVAL },
+	{ "Address: IPv4 1.2.3.4-1.2.3.5", -EINVAL },
+	{ "Addresses: IPv4 1.2.3.4", -EINVAL },
+	{ "address: IPv4 1.2.3.4", -EINVAL },
+	{ "1.2.3.4", -EINVAL },
+	{ "Range: IPv4 1.2.3.4", -EINVAL },
+	{ "Range: IPv4 1.2.3.4-", -EINVAL },
+	{ "Range: IPv4 1.2.3.5-1.2.3.4", -EINVAL },
+	{ "Range: IPv4 1.2.3.4-::1", -EINVAL },
+	{ "Subnet: IPv4 10.0.0.0", -EINVAL },
+	{ "Subnet: IPv4 10.0.0.0/33", -ERANGE },
+	{ "Subnet: IPv6 10.0.0.0/8", -EINVAL },
+	{ "Subnet: IPv4 10.0.0.0/8x", -EINVAL },
+};
+
+START_TEST(a_text_that_is_no_rule_is_refused)
+{
+	struct muster_block_list *list = new_list();
+
+	ck_assert_int_eq(muster_block_list_add_rule(list, texts[_i].text), texts[_i].err);
+	ck_assert_uint_eq(muster_block_list_size(list), 0);
+	muster_block_list_free(list);
+}
+END_TEST
+
+/* ---- Taking rules away. */
+
+START_TEST(a_rule_that_is_removed_blocks_no_more)
+{
+	struct muster_block_list *list = list_with_each_kind();
+
+	ck_assert_int_eq(muster_block_list_remove_address(list, "1.2.3.4"), 0);
+	ck_assert_int_eq(muster_block_list_remove_address(list, "::ffff:1.2.3.4"), 0);
+	ck_assert(!muster_block_list_check(list, "1.2.3.4"));
+	ck_assert_int_eq(muster_block_list_remove_range(list, "::1", "::5"), 0);
+	ck_assert(!muster_block_list_check(list, "::3"));
+	ck_assert_int_eq(muster_block_list_remove_cidr(list, "8592:757c:efae:4e45::/64"), 0);
+	ck_assert(!muster_block_list_check(list, "8592:757c:efae:4e45::1"));
+	ck_assert_uint_eq(muster_block_list_size(list), 3);
+	/* What is left is as it was. */
+	ck_assert_str_eq(rule_at(list, 0), listed[0]);
+	ck_assert_str_eq(rule_at(list, 1), listed[4]);
+	ck_assert_str_eq(rule_at(list, 2), listed[5]);
+	ck_assert_int_eq(muster_block_list_remove_subnet(list, "10.0.0.0", 8), 0);
+	ck_assert(muster_block_list_check(list, "10.0.0.5"));
+	ck_assert_int_eq(muster_block_list_remove_range(list, "10.0.0.1", "10.0.0.10"), 0);
+	ck_assert(!muster_block_list_check(list, "10.0.0.5"));
+	muster_block_list_free(list);
+}
+END_TEST
+
+START_TEST(removing_takes_a_rule_that_was_added_twice)
+{
+	struct muster_block_list *list = new_list();
+
+	ck_assert_int_eq(muster_block_list_add_address(list, "1.2.3.4"), 0);
+	ck_assert_int_eq(muster_block_list_add_address(list, "1.2.3.4"), 0);
+	ck_assert_uint_eq(muster_block_list_size(list), 2);
+	ck_assert_int_eq(muster_block_list_remove_address(list, "1.2.3.4"), 0);
+	ck_assert_uint_eq(muster_block_list_size(list), 0);
+	muster_block_list_free(list);
+}
+END_TEST
+
+START_TEST(what_is_not_there_cannot_be_removed)
+{
+	struct muster_block_list *list = list_with_each_kind();
+
+	ck_assert_int_eq(muster_block_list_remove_address(list, "10.0.0.5"), -ENOENT);
+	ck_assert_int_eq(muster_block_list_remove_address(list, "nonsense"), -EINVAL);
+	ck_assert_int_eq(muster_block_list_remove_range(list, "10.0.0.1", "10.0.0.9"), -ENOENT);
+	ck_assert_int_eq(muster_block_list_remove_range(list, "10.0.0.2", "10.0.0.1"), -EINVAL);
+	ck_assert_int_eq(muster_block_list_remove_subnet(list, "10.0.0.0", 9), -ENOENT);
+	ck_assert_int_eq(muster_block_list_remove_subnet(list, "10.0.0.0", 33), -ERANGE);
+	ck_assert_int_eq(muster_block_list_remove_cidr(list, "1.2.3.4/32"), -ENOENT);
+	ck_assert_int_eq(muster_block_list_remove_cidr(list, "1.2.3.4"), -EINVAL);
+	ck_assert_uint_eq(muster_block_list_size(list), COUNT(listed));
+	muster_block_list_free(list);
+}
+END_TEST
+
+START_TEST(a_list_that_was_cleared_is_empty_and_can_be_filled_again)
+{
+	struct muster_block_list *list = list_with_each_kind();
+
+	muster_block_list_clear(list);
+	ck_assert_uint_eq(muster_block_list_size(list), 0);
+	ck_assert(!muster_block_list_check(list, "1.2.3.4"));
+	ck_assert_int_eq(muster_block_list_add_address(list, "1.2.3.4"), 0);
+	ck_assert(muster_block_list_check(list, "1.2.3.4"));
+	muster_block_list_free(list);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("src/block_list");
+	TCase *texts_case = add_case(suite, "texts");
+	TCase *removing = add_case(suite, "removing");
 	TCase *matching = add_case(suite, "matching");
 	TCase *refusing = add_case(suite, "refusing");
 	TCase *holding = add_case(suite, "holding");
@@ -460,5 +657,14 @@ int main(void)
 	tcase_add_test(holding, whoever_shares_a_list_keeps_it_when_its_user_lets_go);
 	tcase_add_test(holding, rules_added_later_count_for_whoever_shares_the_list);
 	tcase_add_test(holding, no_list_blocks_nothing_and_can_be_shared_and_freed);
+	tcase_add_test(texts_case, rules_are_listed_as_node_does_the_newest_first);
+	tcase_add_test(texts_case, the_text_of_a_rule_is_cut_and_its_length_told);
+	tcase_add_test(texts_case, a_list_can_be_made_of_the_texts_of_another);
+	tcase_add_test(texts_case, the_longest_rule_fits);
+	tcase_add_loop_test(texts_case, a_text_that_is_no_rule_is_refused, 0, COUNT(texts));
+	tcase_add_test(removing, a_rule_that_is_removed_blocks_no_more);
+	tcase_add_test(removing, removing_takes_a_rule_that_was_added_twice);
+	tcase_add_test(removing, what_is_not_there_cannot_be_removed);
+	tcase_add_test(removing, a_list_that_was_cleared_is_empty_and_can_be_filled_again);
 	return run_suite(suite);
 }
