@@ -21,9 +21,9 @@
 #include <sys/socket.h>
 
 #define ATTEMPT_MS 250
-#define ATTEMPT_MIN_MS 10
-#define FULL_MS 10     /* a UNIX listener's queue is full: when to knock again ... */
-#define FULL_TRIES 500 /* ... and how often, as nothing in the kernel waits for it */
+#define ATTEMPT_MIN_MS 10 /* Node's, both */
+#define FULL_MS 10        /* a UNIX listener's queue is full: when to knock again ... */
+#define FULL_TRIES 500    /* ... and how often, as nothing in the kernel waits for it */
 
 struct muster__connect {
 	struct muster_loop *loop;
@@ -306,18 +306,53 @@ static void on_resolved(void *owner, int err, const struct muster__sockaddr *add
 	try_from(way);
 }
 
+/* ---- from the outside */
+
+static unsigned at_least(unsigned ms)
+{
+	return ms > ATTEMPT_MIN_MS ? ms : ATTEMPT_MIN_MS;
+}
+
+/* What is asked for goes before the loop's default; a family or a local address has selected already. */
+static bool is_to_select(const struct muster_loop *loop, const struct muster_connect_options *options)
+{
+	if (options->no_auto_select || options->family != 0 || options->local_address != NULL)
+		return false;
+	return options->auto_select || !loop->no_auto_select;
+}
+
+void muster_loop_set_auto_select(struct muster_loop *loop, bool on)
+{
+	loop->no_auto_select = !on;
+}
+
+bool muster_loop_auto_select(const struct muster_loop *loop)
+{
+	return !loop->no_auto_select;
+}
+
+void muster_loop_set_attempt_timeout(struct muster_loop *loop, unsigned ms)
+{
+	loop->attempt_ms = ms != 0 ? at_least(ms) : 0;
+}
+
+unsigned muster_loop_attempt_timeout(const struct muster_loop *loop)
+{
+	return loop->attempt_ms != 0 ? loop->attempt_ms : ATTEMPT_MS;
+}
+
 int muster__connect_start(struct muster_loop *loop, const struct muster_connect_options *options,
 			  const struct muster__connect_ops *ops, void *owner, struct muster__connect **out)
 {
 	struct muster__connect *way = calloc(1, sizeof *way);
-	unsigned ms = options->attempt_timeout_ms != 0 ? options->attempt_timeout_ms : ATTEMPT_MS;
 	int err;
 
 	if (way == NULL)
 		return -ENOMEM;
 	*way = (struct muster__connect){ .loop = loop, .ops = ops, .owner = owner, .fd = -1 };
-	way->attempt_ms = ms > ATTEMPT_MIN_MS ? ms : ATTEMPT_MIN_MS;
-	way->select = !options->no_auto_select && options->family == 0 && options->local_address == NULL;
+	way->attempt_ms = options->attempt_timeout_ms != 0 ? at_least(options->attempt_timeout_ms) :
+							     muster_loop_attempt_timeout(loop);
+	way->select = is_to_select(loop, options);
 	event_assign(&way->decided, loop->base, -1, EV_PERSIST, on_decided, way);
 	event_assign(&way->timer, loop->base, -1, EV_PERSIST, on_timer, way);
 	way->local_port = options->local_port;

@@ -48,6 +48,8 @@ struct muster_loop {
 	void (*rest)(struct muster_loop *loop);      /* called before foreign events alone keep it running; or NULL */
 	const char *resolv_conf, *hosts;             /* NULL: those of the machine */
 	unsigned lookup_ms;                          /* how long a lookup may take; 0 is a default */
+	bool no_auto_select;                         /* connections that do not say try one address alone */
+	unsigned attempt_ms;                         /* ... and others each for so long; 0 is a default */
 	int epoll_fd;                                /* libevent's, once src/exclusive.c has found it; -1 before */
 	const struct muster__listen_ops *listen_ops; /* NULL: bind here */
 	const struct muster__count_ops *count_ops;

@@ -257,19 +257,33 @@ static void census_name(struct muster__census *census, char *name, size_t size)
 
 static const struct muster__census_ops census_ops = { census_changed, census_name };
 
+/* Its owner may be another: the list of those that came over a channel. */
+struct muster_server *muster_socket_server(const struct muster_socket *socket)
+{
+	struct muster__owner *owner = socket->owner;
+
+	return owner != NULL && owner->gone == connection_gone ? MUSTER__CONTAINER(owner, struct muster_server, owner) :
+								 NULL;
+}
+
 struct muster_server *muster_server_new_sized(struct muster_loop *loop, const struct muster_server_options *options,
 					      size_t size)
 {
 	struct muster_server *server;
+	int err;
 
 	if (loop->freeing)
 		return muster__no_object(MUSTER_ECLOSED);
 	server = calloc(1, sizeof *server);
 	if (server == NULL)
 		return muster__no_object(-ENOMEM);
-	if (muster__sized_copy(&server->options, sizeof server->options, options, size) < 0) {
+	err = muster__sized_copy(&server->options, sizeof server->options, options, size);
+	if (err == 0)
+		err = muster__tune_check_probes(server->options.keep_alive_interval_ms,
+						server->options.keep_alive_count);
+	if (err < 0) {
 		free(server);
-		return muster__no_object(-E2BIG);
+		return muster__no_object(err);
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
 	server->owner = (struct muster__owner){ connection_gone, &server->census };

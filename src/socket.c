@@ -288,7 +288,7 @@ static void apply_wishes(const struct muster_socket *socket)
 	if (socket->no_delay)
 		muster__tune_no_delay(socket->fd, true);
 	if (socket->keep_alive)
-		muster__tune_keep_alive(socket->fd, true, socket->rare->keep_alive_delay_ms);
+		muster__tune_keep_alive(socket->fd, true, &socket->rare->keep_alive);
 	if (socket->rare->type_of_service != 0)
 		muster__tune_type_of_service(socket->fd, socket->rare->type_of_service - 1u);
 }
@@ -297,6 +297,8 @@ struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
 					      const struct muster_server_options *options, struct muster__owner *owner,
 					      unsigned row)
 {
+	struct muster__keep_alive keep_alive = { options->keep_alive_delay_ms, options->keep_alive_interval_ms,
+						 options->keep_alive_count };
 	struct muster_socket *socket = socket_new(loop);
 
 	if (socket == NULL) {
@@ -314,7 +316,7 @@ struct muster_socket *muster__socket_accepted(struct muster_loop *loop, int fd,
 	if (options->no_delay)
 		muster__tune_no_delay(fd, true);
 	if (options->keep_alive)
-		muster__tune_keep_alive(fd, true, options->keep_alive_delay_ms);
+		muster__tune_keep_alive(fd, true, &keep_alive);
 	/* The watch begins with the handlers: at the latest when this turn ends. */
 	muster__object_wake(&socket->object);
 	return socket;

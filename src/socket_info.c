@@ -16,15 +16,30 @@ int muster_socket_set_no_delay(struct muster_socket *socket, bool on)
 
 int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms)
 {
-	if (delay_ms != socket->rare->keep_alive_delay_ms) {
+	if (delay_ms != socket->rare->keep_alive.delay_ms) {
 		struct muster__rare *rare = muster__socket_rare(socket);
 
 		if (rare == NULL)
 			return -ENOMEM;
-		rare->keep_alive_delay_ms = delay_ms;
+		rare->keep_alive.delay_ms = delay_ms;
 	}
 	socket->keep_alive = on;
-	return socket->fd < 0 ? 0 : muster__tune_keep_alive(socket->fd, on, delay_ms);
+	return socket->fd < 0 ? 0 : muster__tune_keep_alive(socket->fd, on, &socket->rare->keep_alive);
+}
+
+int muster_socket_set_keep_alive_probes(struct muster_socket *socket, unsigned interval_ms, unsigned count)
+{
+	int err = muster__tune_check_probes(interval_ms, count);
+	struct muster__rare *rare;
+
+	if (err < 0)
+		return err;
+	rare = muster__socket_rare(socket);
+	if (rare == NULL)
+		return -ENOMEM;
+	rare->keep_alive.interval_ms = interval_ms;
+	rare->keep_alive.count = count;
+	return socket->fd < 0 ? 0 : muster__tune_probes(socket->fd, &rare->keep_alive);
 }
 
 int muster_socket_set_type_of_service(struct muster_socket *socket, unsigned value)

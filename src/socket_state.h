@@ -4,6 +4,7 @@
 
 #include "src/handlers.h"
 #include "src/lifecycle.h"
+#include "src/tune.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -36,14 +37,14 @@ struct muster__socket_class {
 
 /* What few sockets have at a time: an idle connection does not pay for it. */
 struct muster__rare {
-	struct muster__connect *connect; /* while connecting, and as long as what was tried may be asked for */
-	struct muster__idle *idle;       /* once a time-out was set */
-	struct muster__decoder *decoder; /* once an encoding was set */
-	struct muster__decoder *spent;   /* one that was replaced, maybe by the handler of its own text */
-	struct bufferevent *bufferevent; /* the user's, who does all input and output */
-	struct muster_error *error;      /* on_error is due with it */
-	unsigned keep_alive_delay_ms;    /* wishes for the connection to come */
-	unsigned short type_of_service;  /* plus one; 0: none */
+	struct muster__connect *connect;      /* while connecting, and as long as what was tried may be asked for */
+	struct muster__idle *idle;            /* once a time-out was set */
+	struct muster__decoder *decoder;      /* once an encoding was set */
+	struct muster__decoder *spent;        /* one that was replaced, maybe by the handler of its own text */
+	struct bufferevent *bufferevent;      /* the user's, who does all input and output */
+	struct muster_error *error;           /* on_error is due with it */
+	struct muster__keep_alive keep_alive; /* wishes for the connection to come */
+	unsigned short type_of_service;       /* plus one; 0: none */
 };
 
 struct muster_socket {

@@ -6,6 +6,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#define PROBES 10          /* Node's number */
+#define MAX_PROBES 127     /* the kernel's MAX_TCP_KEEPCNT ... */
+#define MAX_INTERVAL 32767 /* ... and MAX_TCP_KEEPINTVL, in seconds */
+
 static int domain_of(int fd)
 {
 	int domain = AF_UNIX;
@@ -32,21 +36,39 @@ int muster__tune_no_delay(int fd, bool on)
 	return muster__tune_is_tcp(fd) ? set(fd, IPPROTO_TCP, TCP_NODELAY, on) : 0;
 }
 
-/* Interval and count are Node's. A delay under a second would be refused by the kernel; it becomes one. */
-int muster__tune_keep_alive(int fd, bool on, unsigned delay_ms)
+/* The kernel counts seconds, and refuses none at all. */
+static int seconds_of(unsigned ms)
 {
-	int err, seconds = delay_ms >= 1000 ? (int)(delay_ms / 1000) : 1;
+	return ms >= 1000 ? (int)(ms / 1000) : 1;
+}
+
+int muster__tune_check_probes(unsigned interval_ms, unsigned count)
+{
+	return seconds_of(interval_ms) > MAX_INTERVAL || count > MAX_PROBES ? -EINVAL : 0;
+}
+
+int muster__tune_probes(int fd, const struct muster__keep_alive *how)
+{
+	int err;
+
+	if (!muster__tune_is_tcp(fd))
+		return 0;
+	err = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds_of(how->interval_ms));
+	return err < 0 ? err : set(fd, IPPROTO_TCP, TCP_KEEPCNT, how->count != 0 ? (int)how->count : PROBES);
+}
+
+int muster__tune_keep_alive(int fd, bool on, const struct muster__keep_alive *how)
+{
+	int err;
 
 	if (!muster__tune_is_tcp(fd))
 		return 0;
 	err = set(fd, SOL_SOCKET, SO_KEEPALIVE, on);
 	if (err < 0 || !on)
 		return err;
-	if (delay_ms != 0)
-		err = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
-	if (err == 0)
-		err = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
-	return err < 0 ? err : set(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
+	if (how->delay_ms != 0)
+		err = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds_of(how->delay_ms));
+	return err < 0 ? err : muster__tune_probes(fd, how);
 }
 
 int muster__tune_type_of_service(int fd, unsigned value)

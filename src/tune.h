@@ -11,6 +11,16 @@ int muster__tune_get_type_of_service(int fd);
 /* Closing sends a reset. */
 int muster__tune_reset_on_close(int fd);
 bool muster__tune_is_tcp(int fd);
-int muster__tune_keep_alive(int fd, bool on, unsigned delay_ms);
+
+/* When probes begin, how they follow each other, and how many are lost before the connection is; zeros are defaults. */
+struct muster__keep_alive {
+	unsigned delay_ms, interval_ms, count;
+};
+
+int muster__tune_keep_alive(int fd, bool on, const struct muster__keep_alive *how);
+/* Their interval and count alone. */
+int muster__tune_probes(int fd, const struct muster__keep_alive *how);
+/* -EINVAL: the kernel would refuse them. */
+int muster__tune_check_probes(unsigned interval_ms, unsigned count);
 
 #endif

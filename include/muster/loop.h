@@ -3,6 +3,7 @@
 #define MUSTER_LOOP_H
 
 #include <muster/export.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,17 @@ MUSTER_API void muster_loop_stop(struct muster_loop *loop);
  * -ENOMEM, or MUSTER_ECLOSED while the loop is being freed.
  */
 MUSTER_API int muster_loop_defer(struct muster_loop *loop, void (*fn)(void *data), void *data);
+
+/*
+ * net.setDefaultAutoSelectFamily: whether the addresses of a name are tried one after the other by connections that do not
+ * say; at first they are. And net.setDefaultAutoSelectFamilyAttemptTimeout: how long each but the last is tried, at least
+ * 10 ms; 0 is Node's 250. Both count for connections that begin afterwards on this loop.
+ */
+MUSTER_API void muster_loop_set_auto_select(struct muster_loop *loop, bool on);
+MUSTER_API void muster_loop_set_attempt_timeout(struct muster_loop *loop, unsigned ms);
+/* net.getDefaultAutoSelectFamily, net.getDefaultAutoSelectFamilyAttemptTimeout: what they are. */
+MUSTER_API bool muster_loop_auto_select(const struct muster_loop *loop);
+MUSTER_API unsigned muster_loop_attempt_timeout(const struct muster_loop *loop);
 
 /*
  * Close what is left on the loop (delivering on_disconnect and on_close from inside this call), free it all, and the base

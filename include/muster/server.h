@@ -28,7 +28,9 @@ struct muster_server_options {
 	size_t high_water_mark;               /* of accepted sockets; 0 is 64 KiB */
 	unsigned max_connections;             /* 0 is no limit */
 	struct muster_block_list *block_list; /* shared; peers on it are closed as they come, and nothing is told */
-	bool drop_max_connection; /* in a worker: over the limit drop, instead of leaving it to another worker */
+	bool drop_max_connection;        /* in a worker: over the limit drop, instead of leaving it to another worker */
+	unsigned keep_alive_interval_ms; /* time between two probes, in whole seconds; 0 is one second */
+	unsigned keep_alive_count;       /* unanswered probes before the connection is given up; 0 is 10 */
 };
 
 struct muster_listen_options {
@@ -58,7 +60,10 @@ struct muster_server_handlers {
 	void (*on_close)(struct muster_server *server, void *data);
 };
 
-/* net.createServer. NULL with errno set: ENOMEM, E2BIG (options of a newer library). */
+/*
+ * net.createServer. NULL with errno set: ENOMEM, E2BIG (options of a newer library), EINVAL (an interval above 32767 s, or more
+ * than 127 probes).
+ */
 MUSTER_API struct muster_server *muster_server_new_sized(struct muster_loop *loop,
 							 const struct muster_server_options *options, size_t size);
 

@@ -17,6 +17,7 @@ extern "C" {
 struct bufferevent;
 struct muster_block_list;
 struct muster_loop;
+struct muster_server;
 struct muster_socket;
 
 /* Zero is Node's default for each. */
@@ -55,8 +56,9 @@ struct muster_connect_options {
 	muster_lookup_function lookup; /* looks names up instead of DNS ... */
 	void *lookup_data;             /* ... and gets this */
 	bool no_auto_select;           /* try the first address of a name only, instead of one after the other */
-	unsigned attempt_timeout_ms;   /* ... each but the last for so long; 0 is 250, at least 10 */
+	unsigned attempt_timeout_ms;   /* ... each but the last for so long; 0 is the loop's, at least 10 */
 	struct muster_block_list *block_list; /* shared; connecting to what is on it fails with MUSTER_EBLOCKED */
+	bool auto_select; /* try one address after the other even if muster_loop_set_auto_select has turned that off */
 };
 
 enum muster_ready_state {
@@ -239,6 +241,13 @@ MUSTER_API unsigned muster_socket_timeout(const struct muster_socket *socket);
 MUSTER_API int muster_socket_set_no_delay(struct muster_socket *socket, bool on);
 MUSTER_API int muster_socket_set_keep_alive(struct muster_socket *socket, bool on, unsigned delay_ms);
 
+/*
+ * How keep-alive goes on after its first probe: the time between two, in whole seconds and at least one, and how many have to
+ * stay without an answer before the connection is given up; 0 is Node's 1 s and 10. Remembered until the socket is connected;
+ * it does not turn keep-alive on. -EINVAL above 32767 s or 127 probes, -ENOMEM.
+ */
+MUSTER_API int muster_socket_set_keep_alive_probes(struct muster_socket *socket, unsigned interval_ms, unsigned count);
+
 /* The byte of IP_TOS or IPV6_TCLASS, 0 to 255. Remembered until the socket is connected. -EINVAL. */
 MUSTER_API int muster_socket_set_type_of_service(struct muster_socket *socket, unsigned value);
 /* What the kernel says, or what is remembered; negative: -errno. */
@@ -281,6 +290,9 @@ MUSTER_API struct bufferevent *muster_socket_bufferevent(struct muster_socket *s
 /* Whether the socket alone keeps its loop running; it does unless unref'd. */
 MUSTER_API void muster_socket_ref(struct muster_socket *socket);
 MUSTER_API void muster_socket_unref(struct muster_socket *socket);
+
+/* socket.server: the server that accepted it (borrowed). NULL for other sockets, and once it is destroyed. */
+MUSTER_API struct muster_server *muster_socket_server(const struct muster_socket *socket);
 
 /* The loop it was made on (borrowed). */
 MUSTER_API struct muster_loop *muster_socket_loop(const struct muster_socket *socket);

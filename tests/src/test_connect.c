@@ -159,6 +159,7 @@ START_TEST(wishes_made_before_are_applied_to_the_connection)
 
 	ck_assert_int_eq(muster_socket_set_no_delay(socket, true), 0);
 	ck_assert_int_eq(muster_socket_set_keep_alive(socket, true, 9000), 0);
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 3000, 5), 0);
 	ck_assert_int_eq(muster_socket_connect(socket, &there), 0);
 	run_until_count(test_loop, counts.connect, 1);
 	getsockopt(muster_socket_fd(socket), IPPROTO_TCP, TCP_NODELAY, &value, &length);
@@ -167,6 +168,10 @@ START_TEST(wishes_made_before_are_applied_to_the_connection)
 	ck_assert_int_ne(value, 0);
 	getsockopt(muster_socket_fd(socket), IPPROTO_TCP, TCP_KEEPIDLE, &value, &length);
 	ck_assert_int_eq(value, 9);
+	getsockopt(muster_socket_fd(socket), IPPROTO_TCP, TCP_KEEPINTVL, &value, &length);
+	ck_assert_int_eq(value, 3);
+	getsockopt(muster_socket_fd(socket), IPPROTO_TCP, TCP_KEEPCNT, &value, &length);
+	ck_assert_int_eq(value, 5);
 }
 END_TEST
 

@@ -696,6 +696,36 @@ START_TEST(without_auto_select_the_first_address_is_the_only_one)
 }
 END_TEST
 
+/* What is asked for goes before what the loop has as its default. */
+START_TEST(the_loop_may_have_another_default)
+{
+	ck_assert(muster_loop_auto_select(test_loop));
+	muster_loop_set_auto_select(test_loop, false);
+	ck_assert(!muster_loop_auto_select(test_loop));
+	there.auto_select = _i == 1;
+	answer_with(ELSEWHERE);
+	answer_with("127.0.0.1");
+	connect_there();
+	if (_i == 1) {
+		run_until_count(test_loop, counts.ready, 1);
+		ck_assert_str_eq(trials.addresses, "+127.0.0.2 -127.0.0.2 +127.0.0.1");
+		return;
+	}
+	expect_failure(-ECONNREFUSED, "connect");
+	ck_assert_str_eq(trials.addresses, "+127.0.0.2 -127.0.0.2");
+}
+END_TEST
+
+START_TEST(who_wants_both_gets_the_first_address_alone)
+{
+	there.auto_select = there.no_auto_select = true;
+	answer_with(ELSEWHERE);
+	answer_with("127.0.0.1");
+	connect_there();
+	expect_failure(-ECONNREFUSED, "connect");
+}
+END_TEST
+
 START_TEST(a_family_or_a_local_address_selects_already)
 {
 	if (_i == 0)
@@ -922,6 +952,36 @@ START_TEST(an_attempt_has_250_ms_unless_said_otherwise)
 }
 END_TEST
 
+START_TEST(an_attempt_has_as_long_as_the_loop_says)
+{
+	uint64_t begun = clock_ms();
+
+	ck_assert_uint_eq(muster_loop_attempt_timeout(test_loop), 250);
+	muster_loop_set_attempt_timeout(test_loop, 1);
+	ck_assert_uint_eq(muster_loop_attempt_timeout(test_loop), 10);
+	muster_loop_set_attempt_timeout(test_loop, 0);
+	ck_assert_uint_eq(muster_loop_attempt_timeout(test_loop), 250);
+	muster_loop_set_attempt_timeout(test_loop, 400);
+	answer_with(ELSEWHERE);
+	answer_with("127.0.0.1");
+	connect_there();
+	run_until_count(test_loop, counts.ready, 1);
+	ck_assert_uint_ge(clock_ms() - begun, 399);
+}
+END_TEST
+
+START_TEST(an_attempt_of_its_own_length_does_not_ask_the_loop)
+{
+	muster_loop_set_attempt_timeout(test_loop, 3600000);
+	there.attempt_timeout_ms = 20;
+	answer_with(ELSEWHERE);
+	answer_with("127.0.0.1");
+	connect_there();
+	run_until_count(test_loop, counts.ready, 1);
+	ck_assert_str_eq(trials.addresses, "+127.0.0.2 ?127.0.0.2 +127.0.0.1");
+}
+END_TEST
+
 START_TEST(an_attempt_has_10_ms_at_least)
 {
 	uint64_t begun = clock_ms();
@@ -1133,6 +1193,8 @@ static void add_attempt_tests(Suite *suite)
 	tcase_add_test(attempts, families_take_turns);
 	tcase_add_test(attempts, the_family_of_the_first_answer_begins);
 	tcase_add_test(attempts, without_auto_select_the_first_address_is_the_only_one);
+	tcase_add_loop_test(attempts, the_loop_may_have_another_default, 0, 2);
+	tcase_add_test(attempts, who_wants_both_gets_the_first_address_alone);
 	tcase_add_loop_test(attempts, a_family_or_a_local_address_selects_already, 0, 2);
 	tcase_add_loop_test(attempts, destroy_inside_an_attempt_tries_no_other, 0, 2);
 	tcase_add_test(attempts, a_socket_may_start_over_inside_on_attempt);
@@ -1148,6 +1210,8 @@ static void add_silent_tests(Suite *suite)
 	tcase_add_checked_fixture(silent, serve_ask_and_dig, fill_holes);
 	tcase_add_test(silent, an_address_that_does_not_answer_is_left_for_the_next);
 	tcase_add_test(silent, an_attempt_has_250_ms_unless_said_otherwise);
+	tcase_add_test(silent, an_attempt_has_as_long_as_the_loop_says);
+	tcase_add_test(silent, an_attempt_of_its_own_length_does_not_ask_the_loop);
 	tcase_add_test(silent, an_attempt_has_10_ms_at_least);
 	tcase_add_test(silent, the_last_address_is_waited_for);
 	tcase_add_test(silent, when_the_first_took_too_long_that_is_the_error);

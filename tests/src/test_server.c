@@ -745,6 +745,66 @@ START_TEST(sockets_get_the_options_of_the_server)
 }
 END_TEST
 
+START_TEST(the_probes_of_its_sockets_are_those_of_the_server)
+{
+	struct muster_server_options options = { .keep_alive = true,
+						 .keep_alive_interval_ms = 20000,
+						 .keep_alive_count = 3 };
+	struct muster_server *server = new_server(test_loop, &options, &counts);
+	int client, fd;
+
+	ck_assert_int_eq(muster_server_listen(server, &here), 0);
+	client = client_connect_port(server_port(server));
+	run_until_count(test_loop, counts.connection, 1);
+	fd = muster_socket_fd(counts.last);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 20);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	close(client);
+}
+END_TEST
+
+START_TEST(impossible_probes_make_no_server)
+{
+	struct muster_server_options options = { .keep_alive_count = 128 };
+
+	ck_assert_ptr_null(muster_server_new(test_loop, &options));
+	ck_assert_int_eq(errno, EINVAL);
+	options = (struct muster_server_options){ .keep_alive_interval_ms = 32768000 };
+	ck_assert_ptr_null(muster_server_new(test_loop, &options));
+	ck_assert_int_eq(muster_last_error(), -EINVAL);
+}
+END_TEST
+
+static void check_server(struct muster_socket *socket, bool had_error, void *data)
+{
+	(void)had_error;
+	ck_assert_ptr_null(muster_socket_server(socket));
+	++*(unsigned *)data;
+}
+
+START_TEST(a_socket_knows_its_server_until_it_is_destroyed)
+{
+	static const struct muster_socket_handlers on = { .on_close = check_server };
+	struct muster_server *server = listening_server(test_loop, &counts);
+	int client = client_connect_port(server_port(server));
+	struct muster_socket *other = muster_socket_new(test_loop, NULL);
+	unsigned closed = 0;
+
+	ck_assert_ptr_null(muster_socket_server(other));
+	muster_socket_destroy(other, 0);
+	run_until_count(test_loop, counts.connection, 1);
+	ck_assert_ptr_eq(muster_socket_server(counts.last), server);
+	/* A server that is closing is there until its sockets are gone. */
+	ck_assert_int_eq(muster_server_close(server), 0);
+	ck_assert_ptr_eq(muster_socket_server(counts.last), server);
+	ck_assert_int_eq(muster_socket_on(counts.last, &on, &closed), 0);
+	muster_socket_destroy(counts.last, 0);
+	ck_assert_ptr_null(muster_socket_server(counts.last));
+	run_until_count(test_loop, closed, 1);
+	close(client);
+}
+END_TEST
+
 START_TEST(without_options_sockets_are_as_the_kernel_made_them)
 {
 	struct muster_server *server = listening_server(test_loop, &counts);
@@ -922,6 +982,9 @@ int main(void)
 	tcase_add_test(connections, a_drop_on_a_path_has_no_addresses);
 	tcase_add_test(connections, a_connection_nobody_takes_ends_with_its_peer);
 	tcase_add_test(connections, sockets_get_the_options_of_the_server);
+	tcase_add_test(connections, the_probes_of_its_sockets_are_those_of_the_server);
+	tcase_add_test(connections, impossible_probes_make_no_server);
+	tcase_add_test(connections, a_socket_knows_its_server_until_it_is_destroyed);
 	tcase_add_test(connections, without_options_sockets_are_as_the_kernel_made_them);
 	tcase_add_test(connections, pause_on_connect_reads_nothing_until_resumed);
 	tcase_add_test(connections, allow_half_open_leaves_our_side_open);

@@ -857,10 +857,44 @@ START_TEST(keep_alive_without_a_delay_leaves_the_systems)
 }
 END_TEST
 
+START_TEST(probes_follow_each_other_as_asked)
+{
+	struct muster_socket *socket = open_socket();
+	int fd = muster_socket_fd(socket);
+
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 15999, 4), 0);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 15);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+	ck_assert_int_eq(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	ck_assert_int_eq(muster_socket_set_keep_alive(socket, true, 5000), 0);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 15);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 0, 0), 0);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 1);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 10);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 5);
+}
+END_TEST
+
+START_TEST(probes_that_the_kernel_would_refuse_are_refused)
+{
+	struct muster_socket *socket = open_socket();
+	int fd = muster_socket_fd(socket);
+
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 32767999, 127), 0);
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 32768000, 1), -EINVAL);
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 1000, 128), -EINVAL);
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, (unsigned)-1, (unsigned)-1), -EINVAL);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 32767);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 127);
+}
+END_TEST
+
 START_TEST(tcp_options_do_nothing_on_unix_sockets)
 {
 	struct muster_socket *socket = open_local();
 
+	ck_assert_int_eq(muster_socket_set_keep_alive_probes(socket, 1000, 1), 0);
 	ck_assert_int_eq(muster_socket_set_no_delay(socket, true), 0);
 	ck_assert_int_eq(muster_socket_set_keep_alive(socket, true, 1000), 0);
 	ck_assert_int_eq(option_of(muster_socket_fd(socket), SOL_SOCKET, SO_KEEPALIVE), 0);
@@ -992,6 +1026,8 @@ int main(void)
 	tcase_add_test(options, no_delay_is_set_and_cleared);
 	tcase_add_test(options, keep_alive_is_set_and_cleared);
 	tcase_add_test(options, keep_alive_without_a_delay_leaves_the_systems);
+	tcase_add_test(options, probes_follow_each_other_as_asked);
+	tcase_add_test(options, probes_that_the_kernel_would_refuse_are_refused);
 	tcase_add_test(options, tcp_options_do_nothing_on_unix_sockets);
 	tcase_add_test(tables, each_table_gets_each_event_in_the_order_added);
 	tcase_add_test(tables, a_listener_for_one_occasion_takes_itself_off);
