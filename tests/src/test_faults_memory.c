@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <muster/block_list.h>
 #include <muster/error.h>
 #include <muster/loop.h>
 #include <muster/server.h>
@@ -750,6 +751,57 @@ START_TEST(a_table_is_called_exactly_if_it_was_added)
 }
 END_TEST
 
+/* ---- wishes and rules */
+
+static const char *a_wish(void)
+{
+	struct muster_loop *loop = sound_loop();
+	struct muster_socket *socket = muster_socket_new(loop, NULL);
+	int err;
+
+	PROMISE(socket != NULL || errno == ENOMEM);
+	if (socket != NULL) {
+		err = muster_socket_set_keep_alive_probes(socket, 3000, 5);
+		PROMISE(err == 0 || err == -ENOMEM);
+		err = muster_socket_set_keep_alive(socket, true, 9000);
+		PROMISE(err == 0 || err == -ENOMEM);
+	}
+	muster_loop_free(loop);
+	return NULL;
+}
+
+START_TEST(a_wish_is_remembered_or_refused)
+{
+	tell_with_each_failure(a_wish, _i, 0);
+}
+END_TEST
+
+static const char *some_rules(void)
+{
+	struct muster_block_list *list = muster_block_list_new();
+	char text[MUSTER_RULE_SIZE];
+	size_t i, added = 0;
+	bool is_last = false;
+
+	PROMISE(list != NULL || errno == ENOMEM);
+	for (i = 0; list != NULL && i < 20; i++) {
+		snprintf(text, sizeof text, "Address: IPv4 192.0.2.%zu", i);
+		is_last = muster_block_list_add_rule(list, text) == 0;
+		added += is_last;
+		PROMISE(muster_block_list_size(list) == added);
+	}
+	if (list != NULL)
+		PROMISE(muster_block_list_remove_address(list, "192.0.2.19") == (is_last ? 0 : -ENOENT));
+	muster_block_list_free(list);
+	return NULL;
+}
+
+START_TEST(a_rule_is_added_or_refused)
+{
+	tell_with_each_failure(some_rules, _i, 0);
+}
+END_TEST
+
 /* ---- writes that have to be queued */
 
 static struct muster_socket *watched_socket(struct muster_loop *loop, int fd,
@@ -1113,6 +1165,8 @@ int main(void)
 	tcase_add_loop_test(connections, a_question_is_answered_or_told_to_have_failed, 0, COUNT_OF(modes));
 	add(connections, a_question_that_is_taken_back_leaves_nothing);
 	add(sockets, a_table_is_called_exactly_if_it_was_added);
+	add(sockets, a_wish_is_remembered_or_refused);
+	add(sockets, a_rule_is_added_or_refused);
 	add(sockets, a_write_the_kernel_cuts_short_arrives_or_fails_the_connection);
 	add(sockets, a_write_the_kernel_takes_nothing_of_is_refused_or_arrives);
 	add(sockets, a_write_that_is_held_back_is_refused_or_arrives);

@@ -13,6 +13,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
@@ -521,6 +522,19 @@ START_TEST(an_address_of_the_hosts_file_can_be_mapped)
 }
 END_TEST
 
+START_TEST(without_descriptors_a_lookup_says_so)
+{
+	struct rlimit limit, none;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	look_up("four.test", 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(answer.err, -EMFILE);
+}
+END_TEST
+
 START_TEST(a_literal_of_the_other_family_is_not_found)
 {
 	look_up("192.0.2.9", 6);
@@ -674,6 +688,7 @@ int main(void)
 	tcase_add_test(machine, the_hosts_file_goes_before_dns_and_its_changes_count);
 	tcase_add_test(machine, what_the_hosts_file_has_not_in_that_family_is_asked_for);
 	tcase_add_test(machine, an_address_of_the_hosts_file_can_be_mapped);
+	tcase_add_test(machine, without_descriptors_a_lookup_says_so);
 	tcase_add_test(machine, a_literal_of_the_other_family_is_not_found);
 	tcase_add_test(names, all_addresses_come);
 	tcase_add_test(names, more_addresses_than_anyone_tries_are_cut);

@@ -39,6 +39,7 @@ int __wrap_socket(int domain, int type, int protocol);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
+void *__wrap_reallocarray(void *block, size_t count, size_t size);
 char *__wrap_strdup(const char *text);
 ssize_t __wrap_getdelim(char **line, size_t *size, int end, FILE *file);
 void __wrap_free(void *block);
@@ -204,6 +205,11 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *block, size_t size)
 {
 	return fails(FAULTS_MEMORY, 0) ? NULL : resized(block, size);
+}
+
+void *__wrap_reallocarray(void *block, size_t count, size_t size)
+{
+	return fails(FAULTS_MEMORY, 0) ? NULL : resized(block, count * size);
 }
 
 char *__wrap_strdup(const char *text)

@@ -19,7 +19,7 @@ enum faults_call {
 	FAULTS_ACCEPT = 1 << 3,
 	FAULTS_CONNECT = 1 << 4,
 	FAULTS_SOCKET = 1 << 5,
-	FAULTS_MEMORY = 1 << 6,   /* malloc, calloc, realloc, strdup, getdelim of our own */
+	FAULTS_MEMORY = 1 << 6,   /* malloc, calloc, realloc, reallocarray, strdup, getdelim of our own */
 	FAULTS_LIBEVENT = 1 << 7, /* those of libevent */
 };
 
