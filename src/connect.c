@@ -176,18 +176,14 @@ static int bind_local(const struct muster__connect *way, int family)
 	return bind(way->fd, &local.any, local.length) < 0 ? -errno : 0;
 }
 
-static bool is_last(const struct muster__connect *way)
-{
-	return !way->select || way->at + 1 == way->count;
-}
-
 /* The attempt is under way: until it is decided, or, if others can be tried, has had its time. */
 static int watch(struct muster__connect *way)
 {
 	struct timeval delay = muster__ms(way->attempt_ms);
+	bool is_last = way->at + 1 == way->count;
 	int err = muster__event_add(way->loop, &way->decided, NULL);
 
-	return err < 0 || is_last(way) ? err : muster__event_add(way->loop, &way->timer, &delay);
+	return err < 0 || is_last ? err : muster__event_add(way->loop, &way->timer, &delay);
 }
 
 /* A connection made at once is told like any other: writable in the next turn. */
@@ -251,7 +247,7 @@ static void try_from(struct muster__connect *way)
 {
 	const struct muster__sockaddr *address = &way->addresses[way->at];
 
-	if (way->at == way->count || (way->at > 0 && !way->select)) {
+	if (way->at == way->count) {
 		fail(way, &way->attempts[0]);
 		return;
 	}
@@ -297,6 +293,8 @@ static void on_resolved(void *owner, int err, const struct muster__sockaddr *add
 			fail(way, &error);
 		return;
 	}
+	if (!way->select)
+		count = 1;
 	for (i = 0; host != NULL && i < count; i++) {
 		muster__address_from(&address, &addresses[i].any, addresses[i].length);
 		if (!tell_lookup(way, 0, &address, host))

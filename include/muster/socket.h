@@ -70,7 +70,7 @@ enum muster_ready_state {
 };
 
 struct muster_socket_handlers {
-	/* A host name was looked up, once for each address; err negative and address NULL if that failed. */
+	/* A host name was looked up, once for each address that may be tried; err negative and address NULL if that failed. */
 	void (*on_lookup)(struct muster_socket *socket, int err, const struct muster_address *address, const char *host,
 			  void *data);
 	void (*on_connect)(struct muster_socket *socket, void *data);
@@ -104,8 +104,8 @@ MUSTER_API struct muster_socket *muster_socket_new_sized(struct muster_loop *loo
 							 const struct muster_socket_options *options, size_t size);
 
 /*
- * new net.Socket({fd}): a connected stream socket, taken in every case. NULL with errno set: EINVAL if it is no
- * stream socket, ENOMEM, E2BIG.
+ * new net.Socket({fd}): a connected stream socket, taken in every case. NULL with errno set: EBADF if there is no
+ * such descriptor, EINVAL if it is no stream socket, ENOMEM, E2BIG.
  */
 MUSTER_API struct muster_socket *muster_socket_open_sized(struct muster_loop *loop, int fd,
 							  const struct muster_socket_options *options, size_t size);

@@ -697,6 +697,19 @@ START_TEST(without_auto_select_the_first_address_is_the_only_one)
 END_TEST
 
 /* What is asked for goes before what the loop has as its default. */
+/* Node asks for one address then, or for all. */
+START_TEST(only_the_addresses_that_may_be_tried_are_told)
+{
+	there.no_auto_select = _i == 0;
+	there.family = _i == 1 ? 4 : 0;
+	answer_with("127.0.0.1");
+	answer_with(ELSEWHERE);
+	connect_there();
+	run_until_count(test_loop, counts.ready, 1);
+	ck_assert_uint_eq(counts.lookup, _i == 2 ? 2 : 1);
+}
+END_TEST
+
 START_TEST(the_loop_may_have_another_default)
 {
 	ck_assert(muster_loop_auto_select(test_loop));
@@ -1193,6 +1206,7 @@ static void add_attempt_tests(Suite *suite)
 	tcase_add_test(attempts, families_take_turns);
 	tcase_add_test(attempts, the_family_of_the_first_answer_begins);
 	tcase_add_test(attempts, without_auto_select_the_first_address_is_the_only_one);
+	tcase_add_loop_test(attempts, only_the_addresses_that_may_be_tried_are_told, 0, 3);
 	tcase_add_loop_test(attempts, the_loop_may_have_another_default, 0, 2);
 	tcase_add_test(attempts, who_wants_both_gets_the_first_address_alone);
 	tcase_add_loop_test(attempts, a_family_or_a_local_address_selects_already, 0, 2);
