@@ -777,6 +777,35 @@ START_TEST(another_process_serves_on_a_descriptor_it_inherited)
 }
 END_TEST
 
+/* The parent of the process that serves has ended before anybody connects. */
+START_TEST(it_serves_on_when_the_process_it_inherited_from_is_gone)
+{
+	int fd = client_listen(4), client, gone[2];
+	unsigned port = client_port_of(fd);
+	pid_t parent;
+	char byte;
+
+	ck_assert_int_eq(pipe(gone), 0);
+	parent = fork();
+	ck_assert_int_ge(parent, 0);
+	if (parent == 0) {
+		if (fork() == 0)
+			serve_one(fd);
+		_exit(0);
+	}
+	close(fd);
+	close(gone[1]);
+	ck_assert_int_eq(process_wait(parent), 0);
+	client = client_connect_port(port);
+	client_expect_text(client, "hello");
+	client_expect_end(client);
+	close(client);
+	/* The one that serves holds the other end. */
+	ck_assert_int_eq(read(gone[0], &byte, 1), 0);
+	close(gone[0]);
+}
+END_TEST
+
 static void add_sharing_tests(Suite *suite)
 {
 	TCase *sharing = add_loop_case(suite, "sharing");
@@ -789,6 +818,7 @@ static void add_sharing_tests(Suite *suite)
 	tcase_add_test(sharing, with_reuse_port_two_servers_share_a_port);
 	tcase_add_loop_test(sharing, reuse_port_takes_two, 0, 2);
 	tcase_add_test(sharing, another_process_serves_on_a_descriptor_it_inherited);
+	tcase_add_test(sharing, it_serves_on_when_the_process_it_inherited_from_is_gone);
 }
 
 static void add_counting_tests(Suite *suite)

@@ -241,6 +241,28 @@ START_TEST(a_full_server_refuses_and_says_nothing_of_ours_to_a_primary_of_Nodes)
 }
 END_TEST
 
+/* It wants to drop them by itself, instead of leaving them to another worker. */
+START_TEST(a_full_server_that_drops_takes_what_is_more_and_closes_it)
+{
+	int first, second;
+
+	service.server.max_connections = 1;
+	service.server.drop_max_connection = true;
+	start_listening();
+	first = hand_over(NEWCONN(KEY, "1"));
+	hear(ACK);
+	hear(ACCEPTED("1", "true", "3"));
+	client_expect_text(first, "5\n");
+	second = hand_over(NEWCONN(KEY, "2"));
+	hear(ACK);
+	hear(ACCEPTED("2", "true", "4"));
+	client_expect_end(second);
+	close(first), close(second);
+	close(channel);
+	ck_assert_int_eq(process_wait(worker), 0);
+}
+END_TEST
+
 /* ---- Shared. */
 
 START_TEST(a_shared_listener_is_accepted_on_here)
@@ -544,6 +566,7 @@ int main(void)
 	tcase_add_test(handed, a_retransmitted_hand_over_is_acknowledged_once);
 	tcase_add_test(handed, a_connection_for_an_unknown_key_is_refused_and_closed_here);
 	tcase_add_test(handed, a_connection_that_was_lost_is_refused_so_that_it_is_offered_again);
+	tcase_add_test(handed, a_full_server_that_drops_takes_what_is_more_and_closes_it);
 	tcase_add_test(handed, a_full_server_refuses_and_says_nothing_of_ours_to_a_primary_of_Nodes);
 	tcase_add_test(handed, a_shared_listener_is_accepted_on_here);
 	tcase_add_test(handed, a_shared_socket_that_is_bound_elsewhere_is_an_address_in_use);
