@@ -7,6 +7,7 @@
 
 #include "ipc/environment.h"
 #include "ipc/plan.h"
+#include "ipc/privileges.h"
 #include "ipc/scoreboard.h"
 #include "src/fd.h"
 
@@ -133,15 +134,21 @@ static void set_role(const struct muster__plan *plan)
 }
 
 /* Groups first: who has given up his user may not change them. */
-static int drop(const struct muster__plan *plan)
+static int drop(const struct muster__plan *plan, const char **what)
 {
+	*what = "chroot";
+	if (plan->privileges != NULL && muster__privileges_enter(plan->privileges) < 0)
+		return -errno;
+	*what = "user, group or directory";
 	if (plan->cwd != NULL && chdir(plan->cwd) < 0)
 		return -errno;
 	if ((plan->uid != 0 || plan->gid != 0) && setgroups(0, NULL) < 0)
 		return -errno;
 	if (plan->gid != 0 && setgid(plan->gid) < 0)
 		return -errno;
-	return plan->uid != 0 && setuid(plan->uid) < 0 ? -errno : 0;
+	if (plan->uid != 0 && setuid(plan->uid) < 0)
+		return -errno;
+	return plan->privileges != NULL ? muster__privileges_drop(plan->privileges, what) : 0;
 }
 
 static int fail(const struct muster__plan *plan, const char *what, int err)
@@ -153,13 +160,14 @@ static int fail(const struct muster__plan *plan, const char *what, int err)
 static int execute(const struct muster__plan *plan)
 {
 	int err = plumb_for_exec(plan);
+	const char *what;
 
 	if (err < 0)
 		return fail(plan, "descriptors", err);
 	set_role(plan);
-	err = drop(plan);
+	err = drop(plan, &what);
 	if (err < 0)
-		return fail(plan, "user, group or directory", err);
+		return fail(plan, what, err);
 	unblock_signals();
 	execvp(plan->exec[0], (char *const *)plan->exec);
 	return fail(plan, plan->exec[0], -errno);
@@ -167,12 +175,13 @@ static int execute(const struct muster__plan *plan)
 
 static int call(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
 {
+	const char *what;
 	int err;
 
 	plumb(plan);
-	err = drop(plan);
+	err = drop(plan, &what);
 	if (err < 0)
-		return fail(plan, "user, group or directory", err);
+		return fail(plan, what, err);
 	unblock_signals();
 	return main(plan);
 }
@@ -214,6 +223,8 @@ static void run(const struct muster__plan *plan, int (*main)(const struct muster
 	reset_signals();
 	fill_standard();
 	plumb_standard(plan);
+	if (plan->exec != NULL && plan->privileges != NULL)
+		muster__privileges_environment(plan->privileges);
 	set_environment(plan->common_env);
 	set_environment(plan->env);
 	status = plan->exec != NULL ? execute(plan) : call(plan, main);

@@ -6,6 +6,7 @@
 #include <muster/server.h>
 #include <muster/socket.h>
 
+struct muster__privileges;
 struct muster__scoreboard;
 
 enum muster__builtin { MUSTER__BUILTIN_ECHO = 1, MUSTER__BUILTIN_DISCARD, MUSTER__BUILTIN_PROXY };
@@ -42,6 +43,7 @@ struct muster__plan {
 	const char *cwd;                            /* or NULL */
 	uid_t uid;                                  /* 0: as the parent */
 	gid_t gid;
+	const struct muster__privileges *privileges; /* instead of these two; or NULL */
 	unsigned orphan_timeout_ms;
 	bool own_group;
 	bool joined_output; /* of a program: its standard output is its standard error */

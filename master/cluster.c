@@ -375,6 +375,11 @@ void muster__cluster_set_output(struct muster_cluster *cluster, int fd)
 	cluster->output = fd;
 }
 
+void muster__cluster_set_privileges(struct muster_cluster *cluster, const struct muster__privileges *privileges)
+{
+	cluster->privileges = privileges;
+}
+
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board)
 {
 	muster__scoreboard_unwatch(&cluster->watcher);

@@ -16,6 +16,9 @@ void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster
 /* What is standard error to workers from now on, borrowed; 0: as ours. */
 void muster__cluster_set_output(struct muster_cluster *cluster, int fd);
 
+/* Who workers are, and what they may do. Borrowed. */
+void muster__cluster_set_privileges(struct muster_cluster *cluster, const struct muster__privileges *privileges);
+
 /* Count on this board, together with whoever else does: before the first fork. */
 void muster__cluster_set_board(struct muster_cluster *cluster, struct muster__scoreboard *board);
 

@@ -4,6 +4,7 @@
  */
 #include "master/config.h"
 
+#include "master/identities.h"
 #include "master/reader.h"
 
 #include <errno.h>
@@ -111,7 +112,10 @@ static const struct muster__key application_keys[] = {
 	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
 	  .fallback = MUSTER__PROGRAM_NODE, .has_meaning = is_program },
 	{ "env", MUSTER__KIND_VARIABLES, APPLICATION(env) },
+	{ "clean_env", MUSTER__KIND_BOOL, APPLICATION(clean_env) },
 	{ "directory", MUSTER__KIND_FILE, APPLICATION(directory) },
+	{ "user", MUSTER__KIND_TEXT, APPLICATION(user) },
+	{ "group", MUSTER__KIND_TEXT, APPLICATION(group) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 };
 static const struct muster__grammar application_object = { application_keys, MUSTER__COUNT_OF(application_keys),
@@ -160,6 +164,11 @@ static const struct muster__key root_keys[] = {
 	  .count = offsetof(struct muster__config, application_count),
 	  .size = sizeof(struct muster__config_application), .object = &application_object, .required = true },
 	{ "pid_file", MUSTER__KIND_FILE, ROOT(pid_file) },
+	{ "user", MUSTER__KIND_TEXT, ROOT(user) },
+	{ "group", MUSTER__KIND_TEXT, ROOT(group) },
+	{ "chroot", MUSTER__KIND_FILE, ROOT(chroot) },
+	{ "no_new_privileges", MUSTER__KIND_BOOL, ROOT(no_new_privileges) },
+	{ "keep_capabilities", MUSTER__KIND_PROGRAM, ROOT(keep_capabilities) },
 };
 static const struct muster__grammar root_object = { root_keys, MUSTER__COUNT_OF(root_keys), check_root };
 
@@ -267,7 +276,7 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "protocol", "env", "directory", NULL };
+	static const char *const others[] = { "protocol", "env", "clean_env", "directory", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
 
@@ -443,6 +452,7 @@ static void check_root(struct muster__reader *reader, const struct muster__node 
 		if (config->applications[i].workers == 0)
 			config->applications[i].workers = config->workers;
 	check_control(reader, node->value);
+	muster__identities_check(reader);
 	check_listeners(reader, json_object_get(node->value, "listeners"));
 }
 
@@ -524,6 +534,8 @@ int muster__config_load(struct muster__config **config, const char *file, struct
 
 void muster__config_free(struct muster__config *config)
 {
+	for (size_t i = 0; config && i < config->application_count; i++)
+		muster__identity_clear(&config->applications[i].privileges);
 	if (config)
 		muster__free_values(&root_object, config);
 	free(config);

@@ -3,6 +3,7 @@
 #define MASTER_CONFIG_H
 
 #include "ipc/plan.h"
+#include "master/identity.h"
 
 #include <muster/log.h>
 #include <muster/policy.h>
@@ -28,6 +29,9 @@ struct muster__config_application {
 	char *upstream_host; /* a proxy has host and port, ... */
 	unsigned upstream_port;
 	char *upstream_path; /* ... or a path; without it this is NULL */
+	char *user, *group;  /* as given */
+	bool clean_env;
+	struct muster__privileges privileges; /* what follows from this and the top level */
 	unsigned workers;
 };
 
@@ -64,7 +68,11 @@ struct muster__config {
 	unsigned backoff_max_ms; /* never less than backoff_ms */
 	unsigned drain_timeout_ms;
 	unsigned ready_timeout_ms;
-	char *pid_file; /* NULL: none */
+	char *pid_file;     /* NULL: none */
+	char *user, *group; /* as given, for all applications without their own */
+	char *chroot;
+	char **keep_capabilities; /* their names, ended by a NULL; or NULL */
+	bool no_new_privileges;
 	struct muster__config_listener *listeners;
 	size_t listener_count;
 	struct muster__config_application *applications;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STOP_MS 1500    /* workers flush for one second; the rest is for their going */
 #define FREE_PORTS 1024 /* from here on ports are anybody's */
@@ -251,9 +252,16 @@ static int open_app(struct muster__service *service, size_t index)
 		.on_close = on_close,
 	};
 	const struct muster__config *config = service->config;
-	const struct muster__config_application *from = &config->applications[index];
+	struct muster__config_application *from = &config->applications[index];
 	struct muster__service_app *app = &service->apps[index];
+	const char *refusal = muster__identity_refusal(&from->privileges);
 
+	if (refusal != NULL) {
+		muster__config_complain(&service->why, "application %s: %s", from->name, refusal);
+		return -EPERM;
+	}
+	/* A worker of ours sees that its channel ends, and drains; a program may not look. */
+	from->privileges.parent = from->exec != NULL ? getpid() : 0;
 	app->service = service;
 	app->workers = from->workers;
 	app->listeners = calloc(config->listener_count + 1, sizeof *app->listeners);
@@ -263,6 +271,7 @@ static int open_app(struct muster__service *service, size_t index)
 		return -ENOMEM;
 	muster__cluster_set_board(app->cluster, service->board);
 	muster__cluster_set_inherited(app->cluster, service->inherited);
+	muster__cluster_set_privileges(app->cluster, &from->privileges);
 	if (from->exec != NULL)
 		plan_program(app, from);
 	else

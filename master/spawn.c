@@ -293,6 +293,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.cwd = cluster->options.cwd,
 		.uid = cluster->options.uid,
 		.gid = cluster->options.gid,
+		.privileges = cluster->privileges,
 		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
 		.own_group = cluster->options.own_group,
 		.joined_output = cluster->permit != NULL,

@@ -9,6 +9,7 @@
 struct muster__inherited;
 struct muster__listening;
 struct muster__permit;
+struct muster__privileges;
 struct muster__process;
 
 /* A hand-over that has not been answered: the primary's copy of the connection. */
@@ -73,6 +74,7 @@ struct muster_cluster {
 	struct muster__inherited *inherited; /* sockets to be asked before any is bound on demand; or NULL */
 	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
 	int output;                          /* what is standard error to the workers; 0: as ours */
+	const struct muster__privileges *privileges; /* musterd's, instead of uid and gid of the options; or NULL */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;
 	struct muster__seats seats;

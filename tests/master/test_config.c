@@ -91,6 +91,13 @@ static void load_badly(const char *text, const char *error)
 
 /* ---- What a file says. */
 
+/* As another user if we are root; back at the end, for tests may share one process. */
+static void with_user(uid_t user)
+{
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(user), 0);
+}
+
 START_TEST(every_key_arrives_in_the_struct)
 {
 	const struct muster__config_listener *listener;
@@ -310,6 +317,58 @@ START_TEST(the_length_of_a_path_counts_its_folder)
 	path[sizeof path - 2] = '\0';
 	snprintf(text, sizeof text, LISTENERS("{\"path\":\"%s\",\"application\":\"echo\"}"), path);
 	load_well(text);
+}
+END_TEST
+
+START_TEST(an_application_has_its_own_user_or_that_of_all)
+{
+	load_well("{\"user\":\"daemon\",\"group\":\"4242\",\"no_new_privileges\":true,"
+		  "\"keep_capabilities\":[\"net_bind_service\",\"kill\"],\"listeners\":[],\"applications\":{"
+		  "\"a\":{\"exec\":[\"x\"]},"
+		  "\"b\":{\"exec\":[\"x\"],\"user\":\"nobody\",\"clean_env\":true},"
+		  "\"c\":{\"exec\":[\"x\"],\"user\":\"4011999111\",\"group\":\"4243\"},"
+		  "\"d\":{\"exec\":[\"x\"],\"group\":\"4244\"}}}");
+	ck_assert_uint_eq(config->applications[0].privileges.uid, 1);
+	ck_assert_uint_eq(config->applications[0].privileges.gid, 4242);
+	ck_assert(config->applications[0].privileges.no_new_privileges && config->applications[0].privileges.keeps);
+	ck_assert_uint_eq(config->applications[0].privileges.capabilities, 1u << 10 | 1u << 5);
+	ck_assert(!config->applications[0].privileges.clean_env);
+	ck_assert_uint_eq(config->applications[1].privileges.uid, 65534);
+	ck_assert_uint_eq(config->applications[1].privileges.gid, 65534);
+	ck_assert_str_eq(config->applications[1].privileges.name, "nobody");
+	ck_assert(config->applications[1].privileges.clean_env);
+	ck_assert_uint_eq(config->applications[2].privileges.uid, 4011999111u);
+	ck_assert_uint_eq(config->applications[2].privileges.gid, 4243);
+	ck_assert_uint_eq(config->applications[2].privileges.group_count, 0);
+	ck_assert_ptr_null(config->applications[2].privileges.name);
+	ck_assert_uint_eq(config->applications[3].privileges.uid, 1);
+	ck_assert_uint_eq(config->applications[3].privileges.gid, 4244);
+	load_well(ROOT(""));
+	ck_assert(!config->applications[0].privileges.has_user && !config->applications[0].privileges.has_group);
+	ck_assert(!config->applications[0].privileges.keeps);
+}
+END_TEST
+
+static const struct {
+	const char *keys;
+	bool is_refused;
+} identities[] = {
+	{ ROOT("\"user\":\"daemon\","), true },
+	{ ROOT("\"chroot\":\"/\","), true },
+	{ ROOT("\"user\":\"nobody\",\"group\":\"0\","), false },
+	{ ROOT("\"no_new_privileges\":true,"), false },
+};
+
+START_TEST(only_root_gives_workers_another_user_or_root)
+{
+	if (getuid() != 0)
+		return;
+	load_well(identities[_i].keys);
+	ck_assert_ptr_null(muster__identity_refusal(&config->applications[0].privileges));
+	with_user(65534);
+	ck_assert_int_eq(muster__identity_refusal(&config->applications[0].privileges) != NULL,
+			 identities[_i].is_refused);
+	with_user(0);
 }
 END_TEST
 
@@ -534,7 +593,7 @@ static const struct {
 	  "1: listeners[0].maxConnections: unknown key \"maxConnections\", did you mean \"max_connections\"?" },
 	{ APPLICATION("\"builtin\":\"echo\",\"module\":\"x\""),
 	  "1: applications.a.module: unknown key \"module\", known are \"builtin\", \"upstream\", \"exec\", "
-	  "\"protocol\", \"env\", \"directory\", \"workers\"" },
+	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
 	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },
@@ -554,6 +613,18 @@ static const struct {
 	{ LISTENER("\"fd_name\":\"a\",\"path\":\"/x\""), "1: listeners[0].path: cannot stand beside \"fd_name\"" },
 	{ LISTENER("\"fd_name\":\"a\",\"writable_all\":true"),
 	  "1: listeners[0].writable_all: cannot stand beside \"fd_name\"" },
+	{ ROOT("\"user\":\"no-such-user\","), "1: user: no user is named \"no-such-user\"" },
+	{ ROOT("\"group\":\"no-such-group\","), "1: group: no group is named \"no-such-group\"" },
+	{ ROOT("\"user\":\"4011999111\","), "1: user: a number that no user has needs a \"group\" beside it" },
+	{ ROOT("\"user\":\"-1\","), "1: user: no user is named \"-1\"" },
+	{ ROOT("\"keep_capabilities\":[\"fly\"],"),
+	  "1: keep_capabilities[0]: no capability is named \"fly\", one is \"net_bind_service\"" },
+	{ "{\"chroot\":\"/x\",\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"node\"]}}}",
+	  "1: applications.a.exec: a program cannot stand beside \"chroot\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"user\":\"no-such-user\""),
+	  "1: applications.a.user: no user is named \"no-such-user\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"clean_env\":true"),
+	  "1: applications.a.clean_env: only a program, \"exec\", has one" },
 	{ LISTENER("\"fd_name\":\"a:b\""),
 	  "1: listeners[0].fd_name: is no name that systemd can give: it has a colon, or is too long" },
 	{ LISTENERS("{\"fd_name\":\"a\",\"application\":\"echo\"},{\"fd_name\":\"a\",\"application\":\"echo\"}"),
@@ -728,13 +799,6 @@ END_TEST
 
 /* ---- The control socket that no file names. */
 
-/* As another user if we are root; back at the end, for tests may share one process. */
-static void with_user(uid_t user)
-{
-	if (getuid() == 0)
-		ck_assert_int_eq(seteuid(user), 0);
-}
-
 START_TEST(a_user_controls_through_his_runtime_folder)
 {
 	char path[108];
@@ -881,6 +945,8 @@ static void add_values(Suite *suite)
 	tcase_add_test(values, the_length_of_a_path_counts_its_folder);
 	tcase_add_loop_test(values, the_ends_of_each_range_are_accepted, 0, COUNT_OF(accepted));
 	tcase_add_test(values, what_a_program_is_told_arrives);
+	tcase_add_test(values, an_application_has_its_own_user_or_that_of_all);
+	tcase_add_loop_test(values, only_root_gives_workers_another_user_or_root, 0, COUNT_OF(identities));
 	tcase_add_test(values, a_program_is_told_no_more_than_it_has_to_be);
 	tcase_add_loop_test(values, only_a_program_with_a_slash_is_a_path_and_is_so_from_the_folder_of_the_file, 0,
 			    COUNT_OF(programs));
