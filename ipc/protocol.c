@@ -55,7 +55,7 @@ int muster__query_decode(struct muster__query *query, const json_t *json)
 	};
 	if (integer_or(json, "index", 0) > 0)
 		query->index = (unsigned)integer_or(json, "index", 0);
-	if (query->policy > MUSTER_POLICY_LEAST_CONNECTIONS)
+	if (query->policy > MUSTER_POLICY_EXCLUSIVE)
 		query->policy = MUSTER_POLICY_DEFAULT;
 	if (query->port > 65535 || query->backlog < 0 || !is_plain(query->address) ||
 	    (query->address != NULL && strlen(query->address) > 120))
@@ -83,6 +83,7 @@ int muster__reply_decode(struct muster__reply *reply, const json_t *json)
 		.row = ours(json, "row"),
 		.rotate_every = ours(json, "rotate"),
 		.max_connections = ours(json, "max"),
+		.alone = ours(json, "alone") != 0,
 	};
 	if (reply->row >= 1u << 16 || reply->err > 0 || !is_plain(reply->key))
 		return -EBADMSG;
@@ -219,6 +220,17 @@ static json_t *sockname_json(const struct muster_address *address)
 			 "port", (int)address->port);
 }
 
+/* Beyond the row, only what is not the default. */
+static json_t *reply_ours(const struct muster__reply *reply)
+{
+	json_t *json = json_pack("{s:i,s:i,s:i}", "row", (int)reply->row, "rotate", (int)reply->rotate_every, "max",
+				 (int)reply->max_connections);
+
+	if (reply->alone)
+		json_object_set_new(json, "alone", json_integer(1));
+	return json;
+}
+
 static json_t *reply_json(const struct muster__reply *reply, const json_t *data, bool shared, bool to_muster,
 			  uint64_t ack)
 {
@@ -232,9 +244,7 @@ static json_t *reply_json(const struct muster__reply *reply, const json_t *data,
 	if (reply->has_sockname && !shared)
 		json_object_set_new(json, "sockname", sockname_json(&reply->sockname));
 	if (to_muster)
-		json_object_set_new(json, "muster",
-				    json_pack("{s:i,s:i,s:i}", "row", (int)reply->row, "rotate",
-					      (int)reply->rotate_every, "max", (int)reply->max_connections));
+		json_object_set_new(json, "muster", reply_ours(reply));
 	return json;
 }
 

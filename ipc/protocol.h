@@ -3,7 +3,7 @@
  *
  *   message                 direction  answer
  *   online                  W -> P     -
- *   queryServer             W -> P     reply: errno, key, sockname; with a descriptor when shared
+ *   queryServer             W -> P     reply: errno, key, sockname; with a descriptor to accept on
  *   listening               W -> P     -
  *   newconn + descriptor    P -> W     ACK, then accepted: true or false
  *   close                   W -> P     -
@@ -49,6 +49,7 @@ struct muster__reply {
 	unsigned row;             /* of the scoreboard */
 	unsigned rotate_every;    /* shared: see src/acceptor.h */
 	unsigned max_connections; /* shared: of this listener, over all workers */
+	bool alone;               /* the socket is this worker's own: no rotation */
 };
 
 /* The key by which everybody names a listener: the same question of another worker gives the same key. */
@@ -72,7 +73,7 @@ int muster__send_online(struct muster__channel *channel, uint64_t seq);
 int muster__send_query(struct muster__channel *channel, const struct muster__query *query, uint64_t seq);
 int muster__send_listening(struct muster__channel *channel, const struct muster__query *query, unsigned port,
 			   uint64_t seq);
-/* `fd` not -1: shared; it is duplicated. */
+/* `fd` not -1: to accept on; it is duplicated. */
 int muster__send_reply(struct muster__channel *channel, const struct muster__reply *reply, const struct json_t *data,
 		       int fd, bool to_muster, uint64_t ack, uint64_t seq);
 int muster__send_act(struct muster__channel *channel, const char *act, uint64_t seq);

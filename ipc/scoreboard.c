@@ -30,7 +30,7 @@ struct muster__scoreboard {
 	struct area *area;
 	/* The primary's; a worker's copies are not used. */
 	bool taken[MUSTER__SLOTS];
-	unsigned rows[MUSTER__ROWS]; /* holders */
+	unsigned rows[MUSTER__ROWS];    /* holders */
 	uint64_t retired[MUSTER__ROWS]; /* what slots had accepted when they were given back */
 	unsigned flying;
 	LIST_HEAD(, muster__board_watcher) watchers;
@@ -164,7 +164,8 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 	unsigned row;
 
 	/* Those who left a listener may still have its connections. */
-	for (row = 1; row < MUSTER__ROWS && (board->rows[row] > 0 || muster__scoreboard_row_open(board, row) != 0); row++)
+	for (row = 1; row < MUSTER__ROWS && (board->rows[row] > 0 || muster__scoreboard_row_open(board, row) != 0);
+	     row++)
 		;
 	if (row == MUSTER__ROWS)
 		return 0;

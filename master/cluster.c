@@ -72,6 +72,7 @@ static void seat_free(struct muster__seat *seat)
 {
 	muster__event_del(seat->cluster->object.loop, &seat->timer);
 	TAILQ_REMOVE(&seat->cluster->seats, seat, link);
+	muster__listeners_vacate(seat->cluster, seat->index);
 	free_list(seat->env);
 	free(seat);
 }

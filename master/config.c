@@ -44,10 +44,9 @@ static const struct muster__choice formats[] = {
 };
 
 static const struct muster__choice policies[] = {
-	{ "round-robin", MUSTER_POLICY_ROUND_ROBIN },
-	{ "least-connections", MUSTER_POLICY_LEAST_CONNECTIONS },
-	{ "shared", MUSTER_POLICY_SHARED },
-	{ NULL, 0 },
+	{ "round-robin", MUSTER_POLICY_ROUND_ROBIN }, { "least-connections", MUSTER_POLICY_LEAST_CONNECTIONS },
+	{ "shared", MUSTER_POLICY_SHARED },           { "reuse-port", MUSTER_POLICY_REUSE_PORT },
+	{ "exclusive", MUSTER_POLICY_EXCLUSIVE },     { NULL, 0 },
 };
 
 static const struct muster__choice protocols[] = {
@@ -258,6 +257,8 @@ static void check_listener(struct muster__reader *reader, const struct muster__n
 	check_place(reader, node);
 	if (is_path && has(node->value, "ipv6_only"))
 		complain_key(reader, node->at, "ipv6_only", "cannot stand beside \"path\"");
+	if (is_path && listener->policy == MUSTER_POLICY_REUSE_PORT)
+		complain_key(reader, node->at, "policy", "\"reuse-port\" needs a port, a path cannot have it");
 	if (!is_path && has(node->value, "readable_all"))
 		complain_key(reader, node->at, "readable_all", "has no meaning without \"path\"");
 	if (!is_path && has(node->value, "writable_all"))

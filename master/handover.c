@@ -12,6 +12,7 @@
 
 #include "ipc/hook.h"
 #include "ipc/protocol.h"
+#include "master/lanes.h"
 #include "master/scheduler.h"
 #include "src/address.h"
 #include "src/fd.h"
@@ -28,6 +29,11 @@
 bool muster__listening_is_shared(const struct muster__listening *listening)
 {
 	return listening->policy == MUSTER_POLICY_SHARED;
+}
+
+bool muster__listening_is_served_directly(const struct muster__listening *listening)
+{
+	return muster__listening_is_shared(listening) || listening->policy == MUSTER_POLICY_REUSE_PORT;
 }
 
 /* ---- who can take a connection */
@@ -87,6 +93,25 @@ static struct muster__roster roster_of(const struct muster__listening *listening
 	};
 }
 
+/* Exclusive: the one who has served already, or else the lowest seat; the member count if that one cannot take more now. */
+static size_t pick_holder(const struct muster__listening *listening)
+{
+	const struct muster__member *members = listening->members;
+	size_t holder = 0, i;
+
+	if (listening->member_count == 0)
+		return 0;
+	for (i = 0; i < listening->member_count; i++) {
+		if (members[i].process->seat->index < members[holder].process->seat->index)
+			holder = i;
+		if (members[i].process == listening->holder) {
+			holder = i;
+			break;
+		}
+	}
+	return member_able(listening, holder) ? holder : listening->member_count;
+}
+
 /* In the end the policy decides: a cluster that closes would wait for ever for a user who gives its connections to nobody. */
 static size_t pick(const struct muster__listening *listening)
 {
@@ -94,7 +119,9 @@ static size_t pick(const struct muster__listening *listening)
 	struct muster__roster roster;
 	size_t index;
 
-	if (cluster->pick != NULL) {
+	if (listening->policy == MUSTER_POLICY_EXCLUSIVE)
+		return pick_holder(listening);
+	if (cluster->pick != NULL && !muster__listening_is_served_directly(listening)) {
 		index = ask_user(listening);
 		if (index < listening->member_count || (cluster->pick != NULL && !cluster->closing))
 			return index;
@@ -107,6 +134,8 @@ static bool somebody_is_able(const struct muster__listening *listening)
 {
 	struct muster__roster roster = roster_of(listening);
 
+	if (listening->policy == MUSTER_POLICY_EXCLUSIVE)
+		return pick_holder(listening) < listening->member_count;
 	return muster__schedule(MUSTER_POLICY_ROUND_ROBIN, &roster) < listening->member_count;
 }
 
@@ -137,6 +166,7 @@ static bool place(struct muster__listening *listening, int fd)
 			process->peer.seq++;
 			muster__flight_add(process, listening, fd, seq);
 			listening->flying++;
+			listening->holder = process;
 			MUSTER__HOOK("handed-over");
 			return true;
 		}
@@ -179,23 +209,30 @@ static void offer_again(struct muster__listening *listening)
 			listening->returned_count * sizeof *listening->returned);
 }
 
-static void on_accepted(struct muster__acceptor *acceptor, int fd)
+void muster__handover_offer(struct muster__listening *listening, int fd)
 {
-	struct muster__listening *listening = MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor);
-
 	/* A limit over all listeners may have been reached by another one. */
 	if (at_limit(listening) || !place(listening, fd))
 		keep(listening, fd);
 	muster__handover_derive(listening);
 }
 
-static void on_failed(struct muster__acceptor *acceptor, int err)
+void muster__handover_failed(struct muster__listening *listening, int err)
 {
-	struct muster__listening *listening = MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor);
 	struct muster_error error = { .code = err, .call = "accept" };
 
 	muster__address_local(&error.address, listening->socket.fd);
 	muster__cluster_error(listening->cluster, &error);
+}
+
+static void on_accepted(struct muster__acceptor *acceptor, int fd)
+{
+	muster__handover_offer(MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor), fd);
+}
+
+static void on_failed(struct muster__acceptor *acceptor, int err)
+{
+	muster__handover_failed(MUSTER__CONTAINER(acceptor, struct muster__listening, acceptor), err);
 }
 
 static const struct muster__acceptor_ops acceptor_ops = { on_accepted, on_failed };
@@ -238,7 +275,7 @@ bool muster__handover_settle_later(struct muster_cluster *cluster)
 
 void muster__handover_derive(struct muster__listening *listening)
 {
-	bool limited = at_limit(listening);
+	bool limited = at_limit(listening), accepting;
 
 	if (muster__handover_settle_later(listening->cluster))
 		return;
@@ -251,8 +288,10 @@ void muster__handover_derive(struct muster__listening *listening)
 		muster__object_wake(&listening->cluster->object);
 		return;
 	}
-	if (!muster__listening_is_shared(listening) && !listening->cluster->held && !limited &&
-	    listening->returned_count == 0 && somebody_is_able(listening))
+	accepting =
+		!listening->cluster->held && !limited && listening->returned_count == 0 && somebody_is_able(listening);
+	muster__lanes_watch(listening, accepting);
+	if (accepting && !muster__listening_is_served_directly(listening))
 		muster__acceptor_start(&listening->acceptor);
 	else
 		muster__acceptor_stop(&listening->acceptor);
@@ -299,12 +338,12 @@ void muster__handover_sweep(struct muster__listening *listening)
  * A client that is in the kernel's queue has a connection, as far as it knows; closing the socket would reset it. So the
  * queue comes in whole, whoever can take it, and what is left over waits here for answers.
  */
-void muster__handover_take_queue(struct muster__listening *listening)
+void muster__handover_take_queue(struct muster__listening *listening, int fd)
 {
-	int left = SWEEP_MAX, fd;
+	int left = SWEEP_MAX, taken;
 
-	while (left-- > 0 && (fd = accept4(listening->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		keep(listening, fd);
+	while (left-- > 0 && (taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		keep(listening, taken);
 }
 
 void muster__handover_move_waiting(struct muster__listening *from, struct muster__listening *to)
@@ -410,6 +449,7 @@ void muster__handover_begin(struct muster__listening *listening)
 	struct muster_loop *loop = listening->cluster->object.loop;
 
 	listening->retry_ms = RETRY_FIRST_MS;
+	LIST_INIT(&listening->lanes);
 	muster__acceptor_init(&listening->acceptor, loop, listening->socket.fd, &acceptor_ops, 0);
 	event_assign(&listening->retry, loop->base, -1, EV_PERSIST, on_retry, listening);
 }
@@ -417,6 +457,7 @@ void muster__handover_begin(struct muster__listening *listening)
 void muster__handover_end(struct muster__listening *listening)
 {
 	muster__acceptor_stop(&listening->acceptor);
+	muster__lanes_close(listening);
 	muster__event_del(listening->cluster->object.loop, &listening->retry);
 	/* Hand-overs that are still on their way outlive the listener: their copies are only closed. */
 	muster__flights_forget(listening->cluster, listening);

@@ -13,12 +13,17 @@ struct muster__member {
 	unsigned before; /* what it had accepted in this row when it joined: for a listener that had the row before */
 };
 
+struct muster__lane;
+LIST_HEAD(muster__lanes, muster__lane);
+
 struct muster__listening {
 	LIST_ENTRY(muster__listening) link;
 	struct muster_cluster *cluster;
 	char key[MUSTER__KEY_MAX];
-	char *name; /* of a configured one, which ends only by configuration; else NULL */
-	struct muster__listener socket;
+	char *name;                     /* of a configured one, which ends only by configuration; else NULL */
+	struct muster__listener socket; /* reuse-port: it holds the address, and its lanes listen */
+	struct muster__lanes lanes;
+	int backlog;
 	enum muster_policy policy;
 	struct muster__acceptor acceptor;
 	struct json_t *data; /* of the first query, echoed to all */
@@ -29,17 +34,19 @@ struct muster__listening {
 	struct event retry;
 	unsigned retry_ms;
 	unsigned row, max_connections;
-	unsigned flying; /* hand-overs of this listener that are on their way */
-	bool handed_on;  /* the socket lives on in another cluster, its queue with it */
-	bool deserted;   /* its last member left while a scheduler was asked about it */
+	unsigned flying;                      /* hand-overs of this listener that are on their way */
+	const struct muster__process *holder; /* exclusive: who was given the first connection, and gets all; or NULL */
+	bool handed_on;                       /* the socket lives on in another cluster, its queue with it */
+	bool deserted;                        /* its last member left while a scheduler was asked about it */
 };
 
 /* Its socket is there; and it goes, with whatever waits. */
 void muster__handover_begin(struct muster__listening *listening);
 void muster__handover_end(struct muster__listening *listening);
 
-/* Every worker accepts for itself. */
+/* Every worker accepts for itself: on one socket, or on any. */
 bool muster__listening_is_shared(const struct muster__listening *listening);
+bool muster__listening_is_served_directly(const struct muster__listening *listening);
 /* This worker among its members, or NULL. */
 struct muster__member *muster__handover_member(struct muster__listening *listening,
 					       const struct muster__process *process);
@@ -52,8 +59,13 @@ bool muster__handover_settle_later(struct muster_cluster *cluster);
 
 /* Accept for workers that share the socket what they may sleep over. */
 void muster__handover_sweep(struct muster__listening *listening);
-/* Accept all that is queued, whoever can take it. */
-void muster__handover_take_queue(struct muster__listening *listening);
+/* Accept all that is queued on this socket of the listener, whoever can take it. */
+void muster__handover_take_queue(struct muster__listening *listening, int fd);
+
+/* The primary has accepted a connection: to somebody, or it waits. `fd` is taken. */
+void muster__handover_offer(struct muster__listening *listening, int fd);
+/* It could not accept on this socket of the listener. */
+void muster__handover_failed(struct muster__listening *listening, int err);
 
 /* What waits at one listener waits at the other from now on. */
 void muster__handover_move_waiting(struct muster__listening *from, struct muster__listening *to);

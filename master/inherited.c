@@ -185,6 +185,7 @@ int muster__inherited_take(struct muster__inherited *table, const struct muster_
 		return -ENOENT;
 	found.fd = socket->fd;
 	found.foreign = !socket->ours;
+	found.inherited = true;
 	err = find_file(&found);
 	if (err < 0)
 		return err;

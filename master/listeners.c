@@ -5,6 +5,7 @@
 #include "master/listeners.h"
 
 #include "master/inherited.h"
+#include "master/lanes.h"
 #include "master/permit.h"
 #include "src/address.h"
 #include "src/fd.h"
@@ -17,24 +18,69 @@
 
 /* ---- opening and closing */
 
+/* Several sockets at one address are a thing of ports, and none of them may listen before the others are made. */
+static enum muster_policy policy_of(const struct muster_cluster *cluster, const struct muster_listen_options *options,
+				    const struct muster__listener *socket)
+{
+	enum muster_policy policy =
+		options->policy != MUSTER_POLICY_DEFAULT ? options->policy : cluster->options.policy;
+
+	bool by_path = options->path != NULL && options->port == 0;
+
+	if (policy != MUSTER_POLICY_REUSE_PORT || (!by_path && !muster__fd_is_listening(socket->fd)))
+		return policy;
+	if (by_path)
+		muster__log(MUSTER_LOG_WARN,
+			    "listener %s: a path cannot have the policy reuse-port, it is shared instead",
+			    options->path);
+	else
+		muster__log(MUSTER_LOG_WARN,
+			    "port %u: a socket that listens already cannot have the policy reuse-port, it is shared "
+			    "instead",
+			    options->port);
+	return MUSTER_POLICY_SHARED;
+}
+
+static int listen_on(struct muster__listening *listening, struct muster_error *error)
+{
+	const struct muster__listener *socket = &listening->socket;
+
+	/* Of an inherited address others have lanes still. */
+	if (listening->policy == MUSTER_POLICY_REUSE_PORT)
+		return socket->inherited ? 0 : muster__lane_open(listening, error);
+	/* The backlog of a socket that listens already is its owner's choice, unless we were given one. */
+	if (socket->foreign && listening->backlog == 0 && muster__fd_is_listening(socket->fd))
+		return 0;
+	return muster__listener_listen(socket, listening->backlog, error);
+}
+
+static void listening_free(struct muster__listening *listening);
+
+/* `socket` is bound, and listens from here on; it is taken. NULL: `error` says why not. */
 static struct muster__listening *listening_new(struct muster_cluster *cluster, const char *key,
-					       enum muster_policy policy, struct muster__listener *socket)
+					       const struct muster_listen_options *options,
+					       struct muster__listener *socket, struct muster_error *error)
 {
 	struct muster__listening *listening = calloc(1, sizeof *listening);
 
 	if (listening == NULL) {
 		muster__listener_close(socket, true);
+		*error = (struct muster_error){ .code = -ENOMEM, .call = "listen" };
 		return NULL;
 	}
 	listening->cluster = cluster;
 	strncpy(listening->key, key, sizeof listening->key - 1);
-	listening->policy = policy != MUSTER_POLICY_DEFAULT ? policy : cluster->options.policy;
+	listening->policy = policy_of(cluster, options, socket);
+	listening->backlog = options->backlog;
 	listening->socket = *socket;
 	*socket = MUSTER__LISTENER_NONE;
 	listening->row = muster__scoreboard_take_row(cluster->board);
 	muster__handover_begin(listening);
 	LIST_INSERT_HEAD(&cluster->listenings, listening, link);
-	return listening;
+	if (listen_on(listening, error) == 0)
+		return listening;
+	listening_free(listening);
+	return NULL;
 }
 
 static void listening_free(struct muster__listening *listening)
@@ -141,19 +187,20 @@ static void configured_key(struct muster_cluster *cluster, const struct muster_l
 }
 
 int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *configured,
-				struct muster__listener *socket, unsigned max_connections,
+				struct muster__listener *socket, struct muster_error *error,
 				struct muster__listening **out)
 {
 	struct muster__listening *listening;
 	char key[MUSTER__KEY_MAX];
 
 	configured_key(cluster, &configured->listen, key);
-	listening = listening_new(cluster, key, configured->listen.policy, socket);
+	listening = listening_new(cluster, key, &configured->listen, socket, error);
 	if (listening == NULL)
-		return -ENOMEM;
-	listening->max_connections = max_connections;
+		return error->code;
 	listening->name = strdup(configured->name);
 	*out = listening;
+	if (listening->name == NULL)
+		*error = (struct muster_error){ .code = -ENOMEM, .call = "listen" };
 	return listening->name != NULL ? 0 : -ENOMEM;
 }
 
@@ -167,6 +214,7 @@ static void query_options(const struct muster__query *query, struct muster_liste
 		.ipv6_only = query->ipv6_only,
 		.readable_all = query->readable_all,
 		.writable_all = query->writable_all,
+		.policy = query->policy,
 	};
 }
 
@@ -220,12 +268,9 @@ static struct muster__listening *open_on_demand(const struct muster__process *pr
 	error->code = err = may_open(process, query);
 	if (err == 0)
 		err = find_or_bind(process->cluster->inherited, &options, &socket, error);
-	if (err == 0 && (err = muster__listener_listen(&socket, query->backlog, error)) < 0)
-		muster__listener_close(&socket, true);
 	if (err < 0)
 		return NULL;
-	listening = listening_new(process->cluster, key, query->policy, &socket);
-	error->code = -ENOMEM;
+	listening = listening_new(process->cluster, key, &options, &socket, error);
 	if (listening != NULL)
 		listening->data = muster__data_keep(query->data);
 	return listening;
@@ -267,6 +312,8 @@ static bool part(struct muster__listening *listening, const struct muster__proce
 		;
 	if (i == listening->member_count)
 		return false;
+	if (listening->holder == process)
+		listening->holder = NULL;
 	listening->member_count--;
 	memmove(&listening->members[i], &listening->members[i + 1],
 		(listening->member_count - i) * sizeof listening->members[0]);
@@ -282,8 +329,10 @@ void muster__listeners_end(struct muster_cluster *cluster)
 	LIST_FOREACH(listening, &cluster->listenings, link)
 	{
 		muster__acceptor_stop(&listening->acceptor);
-		if (!listening->handed_on)
-			muster__handover_take_queue(listening);
+		if (!listening->handed_on && listening->policy != MUSTER_POLICY_REUSE_PORT)
+			muster__handover_take_queue(listening, listening->socket.fd);
+		muster__lanes_take_queues(listening);
+		muster__lanes_close(listening);
 		muster__listener_close(&listening->socket, true);
 		muster__handover_derive(listening);
 	}
@@ -365,6 +414,15 @@ void muster__listeners_leave(struct muster__process *process, bool dead)
 	}
 }
 
+void muster__listeners_vacate(struct muster_cluster *cluster, unsigned seat)
+{
+	struct muster__listening *listening;
+
+	LIST_FOREACH(listening, &cluster->listenings, link)
+	if (muster__lanes_vacate(listening, seat))
+		muster__handover_derive(listening);
+}
+
 /* ---- questions */
 
 /* How often a shared listener's workers move to the tail of the kernel's queue. */
@@ -375,12 +433,12 @@ static unsigned rotate_every(const struct muster__listening *listening)
 	return every > 1 ? (unsigned)every : 1;
 }
 
+/* `fd`: what the worker accepts on itself, or -1. */
 static void answer(struct muster__process *process, const struct muster__query *query, const char *key,
-		   struct muster__listening *listening, int err, uint64_t ack)
+		   struct muster__listening *listening, int err, int fd, uint64_t ack)
 {
 	struct muster__reply reply = { .err = err, .key = listening != NULL ? listening->key : key };
 	const struct json_t *data = query->data;
-	int fd = -1;
 
 	if (listening != NULL) {
 		reply.row = listening->row;
@@ -388,8 +446,8 @@ static void answer(struct muster__process *process, const struct muster__query *
 		reply.rotate_every = rotate_every(listening);
 		reply.has_sockname =
 			query->family != -1 && muster__address_local(&reply.sockname, listening->socket.fd) == 0;
+		reply.alone = listening->policy == MUSTER_POLICY_REUSE_PORT;
 		data = listening->data;
-		fd = muster__listening_is_shared(listening) ? listening->socket.fd : -1;
 	}
 	err = muster__send_reply(&process->peer.channel, &reply, data, fd, process->is_muster, ack,
 				 process->peer.seq++);
@@ -404,13 +462,29 @@ static void note_policy(const struct muster__listening *listening, const struct 
 		muster__log(MUSTER_LOG_WARN, "listener %s: the policy is that of the first who asked", listening->key);
 }
 
+/* It is a member: with the socket that it accepts on, if it does. */
+static int enter(struct muster__listening *listening, struct muster__process *process, int *fd)
+{
+	struct muster_error error;
+	int err = join(listening, process);
+
+	if (err < 0)
+		return err;
+	if (muster__listening_is_shared(listening))
+		*fd = listening->socket.fd;
+	else if (listening->policy == MUSTER_POLICY_REUSE_PORT &&
+		 (err = *fd = muster__lane_take(listening, process->seat->index, &error)) < 0)
+		part(listening, process);
+	return err < 0 ? err : 0;
+}
+
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line)
 {
 	struct muster_error error = { .code = -EINVAL };
 	struct muster__listening *listening = NULL;
 	struct muster__query query;
 	char key[MUSTER__KEY_MAX] = "";
-	int err = muster__query_decode(&query, line->json);
+	int err = muster__query_decode(&query, line->json), fd = -1;
 
 	/* A worker that is leaving gets no answer, as in Node. */
 	if (process->leaving)
@@ -422,9 +496,9 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 			note_policy(listening, &query);
 		else
 			listening = open_on_demand(process, &query, key, &error);
-		err = listening != NULL ? join(listening, process) : error.code;
+		err = listening != NULL ? enter(listening, process, &fd) : error.code;
 	}
-	answer(process, &query, key, err == 0 ? listening : NULL, err, line->seq);
+	answer(process, &query, key, err == 0 ? listening : NULL, err, err == 0 ? fd : -1, line->seq);
 	if (err == 0)
 		muster__handover_derive(listening);
 }

@@ -5,9 +5,12 @@
 #include "ipc/protocol.h"
 #include "master/handover.h"
 
-/* A socket that musterd bound, known by what its workers will ask for. `socket` is taken. 0 or negative. */
+/*
+ * A socket that musterd bound, known by what its workers will ask for; from here on it listens. `socket` is taken. Negative:
+ * `error` says what failed.
+ */
 int muster__listening_configure(struct muster_cluster *cluster, const struct muster__app_listener *configured,
-				struct muster__listener *socket, unsigned max_connections,
+				struct muster__listener *socket, struct muster_error *error,
 				struct muster__listening **out);
 
 /* After a user's scheduler has changed what it was asked about. */
@@ -22,6 +25,8 @@ void muster__listeners_close(struct muster__process *process, const char *key, s
 void muster__listeners_leave(struct muster__process *process, bool dead);
 /* A row for each worker at each listener: as many as there is room for are filled, and how many there are is returned. */
 size_t muster__listeners_count(struct muster_cluster *cluster, struct muster_count *rows, size_t room);
+/* The seat with this index is gone for good, and no worker has it. */
+void muster__listeners_vacate(struct muster_cluster *cluster, unsigned seat);
 /* No more will come: the sockets are closed, and what was queued on them is handed over as workers can take it. */
 void muster__listeners_end(struct muster_cluster *cluster);
 /* All of it has been taken by a worker. */

@@ -7,15 +7,14 @@
 #include "master/inherited.h"
 #include "master/stale.h"
 #include "src/address.h"
-#include "src/fd.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int complain(struct muster__config_errors *errors, const struct muster__config_listener *listener,
-		    const struct muster_error *error)
+int muster__place_complain(struct muster__config_errors *errors, const struct muster__config_listener *listener,
+			   const struct muster_error *error)
 {
 	bool is_missing = listener->fd_name != NULL && error->code == -ENOENT;
 	char text[256];
@@ -122,19 +121,6 @@ static int bind_listener(struct muster__listener *socket, const struct muster_li
 	return muster__listener_bind(socket, options, error);
 }
 
-/* The backlog of a socket that listens already is its owner's choice, unless the file has one. */
-static int listen_on(struct muster__listener *socket, const struct muster_listen_options *options,
-		     struct muster_error *error)
-{
-	int err = 0;
-
-	if (!socket->foreign || options->backlog > 0 || !muster__fd_is_listening(socket->fd))
-		err = muster__listener_listen(socket, options->backlog, error);
-	if (err < 0)
-		muster__listener_close(socket, true);
-	return err;
-}
-
 static int open_socket(struct muster__inherited *inherited, const struct muster__config_listener *listener,
 		       struct muster__app_listener *plan, struct muster__listener *socket, struct muster_error *error)
 {
@@ -143,7 +129,7 @@ static int open_socket(struct muster__inherited *inherited, const struct muster_
 	*error = (struct muster_error){ .code = err, .call = "getsockname" };
 	if (err == -ENOENT && listener->fd_name == NULL)
 		err = bind_listener(socket, &plan->listen, error);
-	return err == 0 ? listen_on(socket, &plan->listen, error) : err;
+	return err;
 }
 
 int muster__place_open(struct muster__inherited *inherited, const struct muster__config_listener *listener,
@@ -155,5 +141,5 @@ int muster__place_open(struct muster__inherited *inherited, const struct muster_
 
 	if (err == 0)
 		err = open_socket(inherited, listener, plan, socket, &error);
-	return err < 0 ? complain(errors, listener, &error) : 0;
+	return err < 0 ? muster__place_complain(errors, listener, &error) : 0;
 }

@@ -190,11 +190,16 @@ static int open_listener(struct muster__service_app *app, const struct muster__c
 	struct muster__app_listener *plan = &app->listeners[app->plan.listener_count++];
 	struct muster__listener socket = MUSTER__LISTENER_NONE;
 	struct muster__listening *listening;
+	struct muster_error error;
 	int err = muster__place_open(app->service->inherited, listener, plan, &socket, &app->service->why);
 
 	if (err < 0)
 		return err;
-	return muster__listening_configure(app->cluster, plan, &socket, listener->max_connections, &listening);
+	err = muster__listening_configure(app->cluster, plan, &socket, &error, &listening);
+	if (err < 0)
+		return muster__place_complain(&app->service->why, listener, &error);
+	listening->max_connections = listener->max_connections;
+	return 0;
 }
 
 static int open_listeners(struct muster__service *service)

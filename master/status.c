@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 static const char *const policy_names[] = {
-	[MUSTER_POLICY_DEFAULT] = "default",
-	[MUSTER_POLICY_ROUND_ROBIN] = "round-robin",
-	[MUSTER_POLICY_SHARED] = "shared",
-	[MUSTER_POLICY_LEAST_CONNECTIONS] = "least-connections",
+	[MUSTER_POLICY_DEFAULT] = "default",       [MUSTER_POLICY_ROUND_ROBIN] = "round-robin",
+	[MUSTER_POLICY_SHARED] = "shared",         [MUSTER_POLICY_LEAST_CONNECTIONS] = "least-connections",
+	[MUSTER_POLICY_REUSE_PORT] = "reuse-port", [MUSTER_POLICY_EXCLUSIVE] = "exclusive",
 };
 
 static const char *worker_state(const struct muster__process *process)

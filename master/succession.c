@@ -6,6 +6,7 @@
 
 #include "master/handover.h"
 #include "master/inherited.h"
+#include "master/lanes.h"
 #include "master/listeners.h"
 #include "master/service.h"
 
@@ -103,9 +104,15 @@ static void each_pair(const struct muster__service *elder, const struct muster__
 static void join(struct muster__listening *elder, struct muster__listening *heir)
 {
 	struct muster__scoreboard *board = heir->cluster->board;
+	int err;
 
 	muster__scoreboard_give_row(board, heir->row);
 	heir->row = muster__scoreboard_share_row(board, elder->row);
+	/* The sockets of the seats are the same; without that the heir opens others, and the elder drains its own. */
+	err = muster__lanes_share(elder, heir);
+	if (err < 0)
+		muster__log(MUSTER_LOG_WARN, "listener %s: not all of its sockets can be kept: %s", heir->key,
+			    muster_strerror(err));
 }
 
 static void leave_to(struct muster__listening *loser)
@@ -117,14 +124,19 @@ static void leave_to(struct muster__listening *loser)
 
 static void pass(struct muster__listening *elder, struct muster__listening *heir)
 {
+	muster__lanes_trim(heir);
+	muster__lanes_hand_on(elder, heir);
 	leave_to(elder);
 	muster__handover_move_waiting(elder, heir);
 }
 
 static void renounce(struct muster__listening *elder, struct muster__listening *heir)
 {
-	(void)elder;
+	muster__lanes_hand_on(heir, elder);
 	leave_to(heir);
+	/* What only the heir has goes to the elder's workers. */
+	muster__lanes_take_queues(heir);
+	muster__handover_move_waiting(heir, elder);
 }
 
 void muster__succession_join(const struct muster__service *elder, const struct muster__service *heir)

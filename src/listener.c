@@ -133,6 +133,27 @@ int muster__listener_bind(struct muster__listener *listener, const struct muster
 	return 0;
 }
 
+int muster__listener_twin(struct muster__listener *twin, const struct muster__listener *listener,
+			  struct muster_error *error)
+{
+	struct muster_listen_options options = { .reuse_port = true };
+	struct muster__sockaddr address = { .length = sizeof address.storage };
+	int only = 0, fd;
+	socklen_t size = sizeof only;
+
+	*error = (struct muster_error){ .call = "getsockname" };
+	if (getsockname(listener->fd, &address.any, &address.length) < 0)
+		return error->code = -errno;
+	if (address.any.sa_family == AF_INET6)
+		getsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &size);
+	options.ipv6_only = only != 0;
+	fd = bind_address(&address, &options, error);
+	if (fd < 0)
+		return fd;
+	*twin = (struct muster__listener){ .fd = fd };
+	return 0;
+}
+
 int muster__listener_listen(const struct muster__listener *listener, int backlog, struct muster_error *error)
 {
 	if (listen(listener->fd, backlog > 0 ? backlog : MUSTER__BACKLOG) == 0)

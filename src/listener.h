@@ -17,6 +17,7 @@ struct muster__listener {
 	dev_t device;
 	ino_t inode; /* of the path as we made it: another one by that name is not ours */
 	bool foreign; /* it came from somebody who keeps it, as systemd does; its file, if it has one, is known all the same */
+	bool inherited; /* it was bound before, by whomever: others may have it as well */
 };
 
 #define MUSTER__LISTENER_NONE ((struct muster__listener){ .fd = -1 })
@@ -31,6 +32,13 @@ int muster__listener_bind(struct muster__listener *listener, const struct muster
 
 /* listen(2) with the default backlog for 0. */
 int muster__listener_listen(const struct muster__listener *listener, int backlog, struct muster_error *error);
+
+/*
+ * One more socket at the address of this one, which has a port and does not listen, with SO_REUSEPORT: several such may
+ * listen there. Negative: `error` says what and where.
+ */
+int muster__listener_twin(struct muster__listener *twin, const struct muster__listener *listener,
+			  struct muster_error *error);
 
 /* Close the descriptor; unlink the path if `unlink_path` and it still is the one we made. */
 void muster__listener_close(struct muster__listener *listener, bool unlink_path);

@@ -34,7 +34,7 @@ struct muster__far {
 	bool asked, told; /* the query was sent, the reply has come */
 	char *key;
 	struct muster_address sockname;
-	struct muster__source *here; /* shared: the accepting side */
+	struct muster__source *here; /* shared, reuse-port: the accepting side */
 	struct muster__task reap;
 };
 
@@ -347,6 +347,14 @@ static bool is_bound_elsewhere(const struct muster__far *far, int fd)
 	       (muster__address_local(&address, fd) < 0 || address.port != (unsigned)far->query.port);
 }
 
+/* Node's primary does not say how often. */
+static unsigned rotation(const struct muster__reply *reply)
+{
+	if (reply->alone)
+		return 0;
+	return reply->rotate_every != 0 ? reply->rotate_every : 1;
+}
+
 static void begin_shared(struct muster__far *far, const struct muster__reply *reply, int *fd)
 {
 	struct muster__listener listener = { .fd = *fd };
@@ -361,8 +369,7 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 	if (reply->row < MUSTER__ROWS)
 		far->self->max[reply->row] = reply->max_connections;
 	if (err == 0)
-		err = muster__source_here(far->sink, &listener, far->query.backlog,
-					  reply->rotate_every != 0 ? reply->rotate_every : 1, &far->here);
+		err = muster__source_here(far->sink, &listener, far->query.backlog, rotation(reply), &far->here);
 	else
 		muster__listener_close(&listener, false);
 	if (err < 0)

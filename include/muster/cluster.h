@@ -110,7 +110,8 @@ MUSTER_API struct muster_worker *muster_cluster_next(struct muster_cluster *clus
 
 /*
  * The user's own choice for connections that are handed over, instead of the policy's: one of the `count` workers that can
- * take one now, or NULL for none of them, and the connection waits for the next change. Called for each connection.
+ * take one now, or NULL for none of them, and the connection waits for the next change. Called for each connection; not for
+ * those of listeners with MUSTER_POLICY_SHARED or _REUSE_PORT, whose workers accept for themselves, nor with _EXCLUSIVE.
  */
 typedef struct muster_worker *(*muster_scheduler)(struct muster_cluster *cluster, struct muster_worker *const *workers,
 						  size_t count, void *data);

@@ -21,12 +21,14 @@ static const char *const policies_of_2[] = {
 	ECHO("2", ", 'policy': 'round-robin'"),
 	ECHO("2", ", 'policy': 'least-connections'"),
 	ECHO("2", ", 'policy': 'shared'"),
+	ECHO("2", ", 'policy': 'reuse-port'"),
 };
 
 static const char *const policies_of_4[] = {
 	ECHO("4", ", 'policy': 'round-robin'"),
 	ECHO("4", ", 'policy': 'least-connections'"),
 	ECHO("4", ", 'policy': 'shared'"),
+	ECHO("4", ", 'policy': 'reuse-port'"),
 };
 
 static pid_t worker_pid(const struct daemon *daemon, unsigned slot)
@@ -62,6 +64,15 @@ static bool is_cut(int fd)
 	return got == 0 || (got < 0 && errno == ECONNRESET);
 }
 
+static void another_is_served(unsigned port)
+{
+	int fd = client_connect_port(port);
+
+	client_send_text(fd, "hello");
+	client_expect_text(fd, "hello");
+	close(fd);
+}
+
 /* ---- a worker that has not looked at its connections */
 
 #define FEW 12
@@ -95,12 +106,35 @@ START_TEST(connections_on_their_way_to_a_killed_worker_are_served_by_others)
 
 	process_freeze(frozen);
 	ask_some(port, fds, FEW);
-	/* Shared ones are on their way to nobody in particular. */
-	until(_i == 2 || daemon_worker(daemon, 0, "in_flight") == FEW / 2);
+	/* Where workers accept for themselves they are on their way to nobody. */
+	until(_i >= 2 || daemon_worker(daemon, 0, "in_flight") == FEW / 2);
 	kill(frozen, SIGKILL);
 	answered(fds, FEW);
 	until(has_recovered(daemon, 2, 1));
 	ck_assert_int_eq(daemon_listener(daemon, "tcp", "accepted"), FEW);
+	ck_assert_uint_eq(process_descriptors(daemon->pid), before);
+	daemon_stop(daemon);
+}
+END_TEST
+
+/* One that holds the listener, and one of those that wait for that. */
+START_TEST(when_the_holder_of_an_exclusive_listener_is_killed_the_next_serves_what_is_queued)
+{
+	struct daemon *daemon = daemon_start(ECHO("3", ", 'policy': 'exclusive'"));
+	unsigned port = daemon_port(daemon, "tcp"), before = process_descriptors(daemon->pid);
+	pid_t frozen = worker_pid(daemon, 0);
+	int fds[FEW];
+
+	another_is_served(port);
+	ck_assert_int_eq(daemon_worker(daemon, 0, "accepted"), 1);
+	process_freeze(frozen);
+	ask_some(port, fds, FEW);
+	until(daemon_worker(daemon, 0, "in_flight") == FEW);
+	kill(frozen, SIGKILL);
+	answered(fds, FEW);
+	until(has_recovered(daemon, 3, 1));
+	another_is_served(port);
+	ck_assert_int_eq(daemon_worker(daemon, 1, "accepted"), FEW + 1);
 	ck_assert_uint_eq(process_descriptors(daemon->pid), before);
 	daemon_stop(daemon);
 }
@@ -194,15 +228,6 @@ START_TEST(a_killed_worker_takes_no_more_clients_with_it_than_it_had)
 	daemon_stop(daemon);
 }
 END_TEST
-
-static void another_is_served(unsigned port)
-{
-	int fd = client_connect_port(port);
-
-	client_send_text(fd, "hello");
-	client_expect_text(fd, "hello");
-	close(fd);
-}
 
 /* Each has served before, so that none waits for its successor. */
 START_TEST(workers_that_are_all_killed_at_once_are_all_replaced)
@@ -358,7 +383,7 @@ static struct daemon *start_at_port(unsigned port, const char *policy)
 	return daemon_start(text);
 }
 
-static const char *const policy_names[] = { "round-robin", "least-connections", "shared" };
+static const char *const policy_names[] = { "round-robin", "least-connections", "shared", "reuse-port" };
 
 START_TEST(a_killed_primarys_workers_drain_while_a_new_daemon_takes_its_place)
 {
@@ -370,8 +395,8 @@ START_TEST(a_killed_primarys_workers_drain_while_a_new_daemon_takes_its_place)
 	for (i = 0; i < 2; i++)
 		ask_some(port, &clients[i], 1), client_expect_text(clients[i], "hello");
 	kill_primary(old);
-	/* Shared listeners are also the workers', who see in a moment that they are alone. */
-	until(_i != 2 || client_try_port(port) == -ECONNREFUSED);
+	/* What workers accept on is also theirs, who see in a moment that they are alone. */
+	until(_i < 2 || client_try_port(port) == -ECONNREFUSED);
 	new = start_at_port(port, policy_names[_i]);
 	another_is_served(port);
 	for (i = 0; i < 2; i++) {
@@ -428,8 +453,10 @@ int main(void)
 
 	tcase_add_loop_test(tcase, connections_on_their_way_to_a_killed_worker_are_served_by_others, 0,
 			    COUNT_OF(policies_of_2));
+	tcase_add_test(tcase, when_the_holder_of_an_exclusive_listener_is_killed_the_next_serves_what_is_queued);
+	/* With reuse-port a frozen worker keeps waiting whomever the kernel gives it. */
 	tcase_add_loop_test(tcase, a_frozen_worker_keeps_at_most_a_window_of_clients_waiting, 0,
-			    COUNT_OF(policies_of_2));
+			    COUNT_OF(policies_of_2) - 1);
 	tcase = add_case(suite, "under load");
 	tcase_add_loop_test(tcase, only_clients_that_a_killed_worker_had_taken_notice, 0, COUNT_OF(policies_of_4));
 	tcase_add_loop_test(tcase, a_killed_worker_takes_no_more_clients_with_it_than_it_had, 0,

@@ -895,6 +895,33 @@ START_TEST(a_node_worker_that_dies_is_replaced)
 }
 END_TEST
 
+/* They are in the queue of a socket that was its own. */
+START_TEST(with_reuse_port_a_node_worker_accepts_for_itself_and_its_queue_outlives_it)
+{
+	struct muster_cluster *cluster = node_cluster(ANY_PORT, MUSTER_POLICY_REUSE_PORT);
+	unsigned served[3] = { 0 }, i;
+	int clients[60];
+
+	lines_record(MUSTER_LOG_ERROR);
+	fork_one(cluster, NULL);
+	fork_one(cluster, NULL);
+	for (i = 0; i < 60; i++)
+		served[ask()]++;
+	ck_assert_uint_gt(served[1], 5);
+	ck_assert_uint_gt(served[2], 5);
+	process_freeze(muster_worker_pid(worker_by_id(cluster, 1)));
+	for (i = 0; i < 60; i++)
+		clients[i] = connect_here();
+	ck_assert_int_eq(muster_worker_kill(worker_by_id(cluster, 1), SIGKILL), 0);
+	for (i = 0; i < 60; i++) {
+		ck_assert_uint_eq(greeted_by(clients[i]), 2);
+		close(clients[i]);
+	}
+	run_until_count(test_loop, counts.exit, 1);
+	finish(cluster);
+}
+END_TEST
+
 START_TEST(connections_that_a_killed_node_worker_never_saw_go_to_another)
 {
 	struct muster_cluster *cluster = serving(ANY_PORT, 2);
@@ -1203,6 +1230,7 @@ static void add_lives(Suite *suite)
 	tcase_add_test(ends, the_signal_that_killed_a_node_worker_is_told);
 	tcase_add_test(ends, a_node_worker_that_dies_is_replaced);
 	tcase_add_test(ends, connections_that_a_killed_node_worker_never_saw_go_to_another);
+	tcase_add_test(ends, with_reuse_port_a_node_worker_accepts_for_itself_and_its_queue_outlives_it);
 	tcase_add_test(ends, a_node_worker_at_its_descriptor_limit_leaves_connections_to_others);
 	tcase_add_test(ends, node_workers_end_when_their_primary_is_gone);
 	tcase_add_test(programs, a_program_gets_its_environment_and_its_folder);

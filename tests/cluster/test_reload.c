@@ -28,9 +28,16 @@
 				  "'echo': { 'exec': ['/bin/sleep', '1000'], 'workers': 1 } }"
 
 static const char *const policies[] = {
-	ECHO("2", ", 'policy': 'round-robin'"),
-	ECHO("2", ", 'policy': 'least-connections'"),
-	ECHO("2", ", 'policy': 'shared'"),
+	ECHO("2", ", 'policy': 'round-robin'"), ECHO("2", ", 'policy': 'least-connections'"),
+	ECHO("2", ", 'policy': 'shared'"),      ECHO("2", ", 'policy': 'reuse-port'"),
+	ECHO("2", ", 'policy': 'exclusive'"),
+};
+
+static const char *const queues[] = {
+	ECHO("1", ""),
+	ECHO("1", ", 'policy': 'shared'"),
+	ECHO("1", ", 'policy': 'reuse-port'"),
+	ECHO("1", ", 'policy': 'exclusive'"),
 };
 
 static void has(const char *text, const char *part)
@@ -155,7 +162,7 @@ END_TEST
 /* The clients are in the kernel's queue when the generations change. */
 START_TEST(what_waits_in_the_queue_is_served_by_the_next_generation)
 {
-	struct daemon *daemon = daemon_start(ECHO("1", ""));
+	struct daemon *daemon = daemon_start(queues[_i]);
 	unsigned port = daemon_port(daemon, "tcp"), i;
 	pid_t worker = (pid_t)daemon_worker(daemon, 0, "pid");
 	int fds[40];
@@ -174,6 +181,106 @@ START_TEST(what_waits_in_the_queue_is_served_by_the_next_generation)
 		close(fds[i]);
 	}
 	until(generations(daemon) == 1);
+	daemon_stop(daemon);
+}
+END_TEST
+
+/* With reuse-port there is a queue for each worker, and fewer of them later. */
+START_TEST(what_waits_for_a_worker_too_many_is_served_by_those_that_are_left)
+{
+	struct daemon *daemon = daemon_start(ECHO("3", ", 'policy': 'reuse-port'"));
+	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid), i;
+	pid_t workers[3];
+	int fds[60];
+
+	for (i = 0; i < 3; i++)
+		process_freeze(workers[i] = (pid_t)daemon_worker(daemon, i, "pid"));
+	for (i = 0; i < 60; i++) {
+		fds[i] = client_connect_port(port);
+		client_send_text(fds[i], "hello");
+	}
+	daemon_rewrite(daemon, ECHO("1", ", 'policy': 'reuse-port'"));
+	hang_up(daemon);
+	for (i = 0; i < 60; i++) {
+		client_expect_text(fds[i], "hello");
+		close(fds[i]);
+	}
+	for (i = 0; i < 3; i++)
+		kill(workers[i], SIGKILL);
+	until(generations(daemon) == 1);
+	ck_assert_uint_lt(process_descriptors(daemon->pid), descriptors);
+	close(connected(port));
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(a_crowd_is_answered_while_generations_of_more_and_more_workers_follow)
+{
+	static const char *const texts[] = {
+		ECHO("2", ", 'policy': 'reuse-port'"),
+		ECHO("2", ", 'policy': 'reuse-port'"),
+		ECHO("3", ", 'policy': 'reuse-port'"),
+		ECHO("4", ", 'policy': 'reuse-port'"),
+	};
+	struct daemon *daemon = daemon_start(texts[0]);
+	struct crowd crowd;
+	unsigned done = 0;
+
+	crowd_begin(&crowd, daemon_port(daemon, "tcp"), 50, 4000);
+	while (crowd_turn(&crowd))
+		if (done < 3 && crowd_ended(&crowd) >= (done + 1) * 900 &&
+		    daemon_number(daemon, "generation") == done + 1) {
+			daemon_rewrite(daemon, texts[++done]);
+			hang_up(daemon);
+		}
+	crowd_end(&crowd);
+	ck_assert_uint_eq(crowd.answered, 4000);
+	ck_assert_uint_eq(done, 3);
+	until(daemon_ready(daemon) == 4 && generations(daemon) == 1);
+	ck_assert_int_eq(daemon_listener(daemon, "tcp", "accepted"), 4000);
+	daemon_stop(daemon);
+}
+END_TEST
+
+/* What only the generation has that failed goes back with the rest. */
+START_TEST(a_generation_that_fails_leaves_its_sockets_to_the_one_before)
+{
+	struct daemon *daemon = daemon_start(ECHO("2", ", 'policy': 'reuse-port'"));
+	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid), i;
+
+	daemon_rewrite(
+		daemon,
+		SLOW("50",
+		     "'listeners': [ " TCP(
+			     ", 'policy': 'reuse-port'") " ], 'applications': { "
+							 "'echo': { 'exec': ['/bin/sleep', '1000'], 'workers': 4 } }"));
+	reload_fails(daemon);
+	for (i = 0; i < 50; i++)
+		close(connected(port));
+	until(generations(daemon) == 1);
+	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors);
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(a_change_from_reuse_port_or_to_it_needs_a_restart)
+{
+	struct daemon *daemon = daemon_start(ECHO("1", ", 'policy': 'reuse-port'"));
+	unsigned port = daemon_port(daemon, "tcp");
+
+	daemon_rewrite(daemon, ECHO("1", ""));
+	reload_fails(daemon);
+	has(last_failure(daemon), "EADDRINUSE");
+	close(connected(port));
+	daemon_stop(daemon);
+	daemon_free(daemon);
+
+	daemon = daemon_start(ECHO("1", ""));
+	port = daemon_port(daemon, "tcp");
+	daemon_rewrite(daemon, ECHO("1", ", 'policy': 'reuse-port'"));
+	reload_to(daemon, 2);
+	ck_assert_uint_eq(daemon_logged(daemon, "it is shared instead"), 1);
+	close(connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -428,7 +535,11 @@ int main(void)
 	TCase *tcase = add_case(suite, "what it keeps");
 
 	tcase_add_loop_test(tcase, a_reload_keeps_sockets_connections_and_counts, 0, COUNT_OF(policies));
-	tcase_add_test(tcase, what_waits_in_the_queue_is_served_by_the_next_generation);
+	tcase_add_loop_test(tcase, what_waits_in_the_queue_is_served_by_the_next_generation, 0, COUNT_OF(queues));
+	tcase_add_test(tcase, what_waits_for_a_worker_too_many_is_served_by_those_that_are_left);
+	tcase_add_test(tcase, a_crowd_is_answered_while_generations_of_more_and_more_workers_follow);
+	tcase_add_test(tcase, a_generation_that_fails_leaves_its_sockets_to_the_one_before);
+	tcase_add_test(tcase, a_change_from_reuse_port_or_to_it_needs_a_restart);
 	tcase_add_test(tcase, a_limit_counts_the_connections_of_all_generations);
 	tcase = add_case(suite, "what it changes");
 	tcase_add_test(tcase, listeners_come_go_and_change_their_application);

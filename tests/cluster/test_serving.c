@@ -101,9 +101,9 @@ START_TEST(one_listener_without_a_host_serves_ipv6_and_ipv4)
 END_TEST
 
 static const char *const policies[] = {
-	ECHO("3", ", 'policy': 'round-robin'"),
-	ECHO("3", ", 'policy': 'least-connections'"),
-	ECHO("3", ", 'policy': 'shared'"),
+	ECHO("3", ", 'policy': 'round-robin'"), ECHO("3", ", 'policy': 'least-connections'"),
+	ECHO("3", ", 'policy': 'shared'"),      ECHO("3", ", 'policy': 'reuse-port'"),
+	ECHO("3", ", 'policy': 'exclusive'"),
 };
 
 START_TEST(every_policy_answers_a_crowd)

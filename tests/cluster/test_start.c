@@ -65,8 +65,8 @@ START_TEST(five_mistakes_are_told_each_with_its_line_and_place)
 		 "%s:2: workers: 0 is not in 1..512\n"
 		 "%s:3: log.levle: unknown key \"levle\", did you mean \"level\"?\n"
 		 "%s:5: listeners[0].port: 70000 is not in 0..65535\n"
-		 "%s:6: listeners[1].policy: expected \"round-robin\" or \"least-connections\" or \"shared\", "
-		 "found \"robin\"\n"
+		 "%s:6: listeners[1].policy: expected \"round-robin\" or \"least-connections\" or \"shared\" "
+		 "or \"reuse-port\" or \"exclusive\", found \"robin\"\n"
 		 "%s:6: listeners[1].application: no application is named \"ehco\", did you mean \"echo\"?\n",
 		 path, path, path, path, path);
 	run(&ended, MUSTERD, "-c", path);

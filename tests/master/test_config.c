@@ -531,7 +531,10 @@ static const struct {
 	{ LISTENER("\"port\":1,\"name\":true"),
 	  "1: listeners[0].name: expected a string that is not empty, found true" },
 	{ LISTENER("\"port\":1,\"policy\":\"fair\""), "1: listeners[0].policy: expected \"round-robin\" or "
-						      "\"least-connections\" or \"shared\", found \"fair\"" },
+						      "\"least-connections\" or \"shared\" or \"reuse-port\" or "
+						      "\"exclusive\", found \"fair\"" },
+	{ LISTENER("\"path\":\"/s\",\"policy\":\"reuse-port\""),
+	  "1: listeners[0].policy: \"reuse-port\" needs a port, a path cannot have it" },
 	{ LISTENER("\"port\":1,\"backlog\":0"), "1: listeners[0].backlog: 0 is not in 1..65535" },
 	{ LISTENER("\"port\":1,\"timeout\":2147483648"),
 	  "1: listeners[0].timeout: 2147483648 is not in 0..2147483647" },

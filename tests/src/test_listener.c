@@ -335,21 +335,78 @@ START_TEST(listen_on_what_cannot_listen_is_an_error)
 }
 END_TEST
 
+/* ---- Twins. */
+
+START_TEST(twins_listen_at_one_address_and_nobody_else_can)
+{
+	struct muster__listener twins[2] = { MUSTER__LISTENER_NONE, MUSTER__LISTENER_NONE };
+	const char *hosts[] = { "127.0.0.1", "::1", NULL };
+	unsigned port, i;
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = hosts[_i] }), 0);
+	port = client_port_of(listener.fd);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(muster__listener_twin(&twins[i], &listener, &error), 0);
+		ck_assert_int_eq(muster__listener_listen(&twins[i], 0, &error), 0);
+		ck_assert_uint_eq(client_port_of(twins[i].fd), port);
+	}
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), -EADDRINUSE);
+	/* Twins are made by the one who has the address, and by nobody else. */
+	muster__listener_close(&listener, false);
+	ck_assert_int_eq(bind_to((struct muster_listen_options){ .host = hosts[_i], .port = port }), -EADDRINUSE);
+	for (i = 0; i < 2; i++)
+		muster__listener_close(&twins[i], false);
+}
+END_TEST
+
+START_TEST(a_twin_takes_the_families_that_the_first_takes)
+{
+	struct muster_listen_options only = { .host = "::", .ipv6_only = _i == 1 };
+	struct muster__listener twin = MUSTER__LISTENER_NONE;
+
+	ck_assert_int_ge(bind_to(only), 0);
+	ck_assert_int_eq(muster__listener_twin(&twin, &listener, &error), 0);
+	ck_assert_int_eq(muster__listener_listen(&twin, 0, &error), 0);
+	ck_assert_int_eq(client_try_port(client_port_of(twin.fd)), only.ipv6_only ? -ECONNREFUSED : 0);
+	muster__listener_close(&twin, false);
+}
+END_TEST
+
+START_TEST(a_twin_that_cannot_be_made_is_named)
+{
+	struct muster__listener twin = MUSTER__LISTENER_NONE;
+
+	ck_assert_int_ge(bind_to((struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	ck_assert_int_eq(muster__listener_twin(&twin, &MUSTER__LISTENER_NONE, &error), -EBADF);
+	ck_assert_str_eq(error.call, "getsockname");
+	/* The first may listen itself: then there are no others. */
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	ck_assert_int_eq(muster__listener_twin(&twin, &listener, &error), -EADDRINUSE);
+	ck_assert_str_eq(error.call, "bind");
+	ck_assert_uint_eq(error.address.port, client_port_of(listener.fd));
+	ck_assert_int_eq(twin.fd, -1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("src/listener");
 	TCase *binding = add_case(suite, "binding");
 	TCase *failing = add_case(suite, "failing");
 	TCase *paths = add_case(suite, "paths");
+	TCase *twins = add_case(suite, "twins");
 
 	tcase_add_checked_fixture(binding, NULL, unbind);
 	tcase_add_checked_fixture(failing, NULL, unbind);
 	tcase_add_checked_fixture(paths, NULL, unbind);
+	tcase_add_checked_fixture(twins, NULL, unbind);
 	tcase_add_test(binding, binding_makes_a_stream_socket_that_does_not_listen_yet);
 	tcase_add_test(binding, a_port_can_be_bound_again_at_once);
 	if (client_has_ipv6()) {
 		tcase_add_test(binding, without_a_host_both_families_are_bound);
 		tcase_add_test(binding, ipv6_only_binds_one);
+		tcase_add_loop_test(twins, twins_listen_at_one_address_and_nobody_else_can, 1, 3);
+		tcase_add_loop_test(twins, a_twin_takes_the_families_that_the_first_takes, 0, 2);
 		tcase_add_test(failing, a_port_that_is_busy_on_one_family_is_busy_on_both);
 	}
 	tcase_add_test(binding, a_port_wins_over_a_path);
@@ -368,5 +425,7 @@ int main(void)
 	tcase_add_test(paths, a_path_that_is_too_long_makes_nothing);
 	tcase_add_test(paths, an_abstract_name_leaves_no_file);
 	tcase_add_test(paths, listen_on_what_cannot_listen_is_an_error);
+	tcase_add_loop_test(twins, twins_listen_at_one_address_and_nobody_else_can, 0, 1);
+	tcase_add_test(twins, a_twin_that_cannot_be_made_is_named);
 	return run_suite(suite);
 }
