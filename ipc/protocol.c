@@ -83,7 +83,9 @@ int muster__reply_decode(struct muster__reply *reply, const json_t *json)
 		.row = ours(json, "row"),
 		.rotate_every = ours(json, "rotate"),
 		.max_connections = ours(json, "max"),
+		.worker_max = ours(json, "most"),
 		.alone = ours(json, "alone") != 0,
+		.drops = ours(json, "drop") != 0,
 	};
 	if (reply->row >= 1u << 16 || reply->err > 0 || !is_plain(reply->key))
 		return -EBADMSG;
@@ -226,8 +228,12 @@ static json_t *reply_ours(const struct muster__reply *reply)
 	json_t *json = json_pack("{s:i,s:i,s:i}", "row", (int)reply->row, "rotate", (int)reply->rotate_every, "max",
 				 (int)reply->max_connections);
 
+	if (reply->worker_max != 0)
+		json_object_set_new(json, "most", json_integer(reply->worker_max));
 	if (reply->alone)
 		json_object_set_new(json, "alone", json_integer(1));
+	if (reply->drops)
+		json_object_set_new(json, "drop", json_integer(1));
 	return json;
 }
 

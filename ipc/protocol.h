@@ -49,7 +49,9 @@ struct muster__reply {
 	unsigned row;             /* of the scoreboard */
 	unsigned rotate_every;    /* shared: see src/acceptor.h */
 	unsigned max_connections; /* shared: of this listener, over all workers */
+	unsigned worker_max;      /* of this worker's connections, all listeners */
 	bool alone;               /* the socket is this worker's own: no rotation */
+	bool drops;               /* what is over a limit, instead of letting it wait */
 };
 
 /* The key by which everybody names a listener: the same question of another worker gives the same key. */

@@ -30,8 +30,10 @@ struct muster__scoreboard {
 	struct area *area;
 	/* The primary's; a worker's copies are not used. */
 	bool taken[MUSTER__SLOTS];
-	unsigned rows[MUSTER__ROWS];    /* holders */
-	uint64_t retired[MUSTER__ROWS]; /* what slots had accepted when they were given back */
+	unsigned rows[MUSTER__ROWS]; /* holders */
+	struct {
+		uint64_t accepted, dropped;
+	} retired[MUSTER__ROWS]; /* what slots had counted when they were given back, and what was dropped here */
 	unsigned flying;
 	LIST_HEAD(, muster__board_watcher) watchers;
 };
@@ -114,8 +116,10 @@ void muster__scoreboard_give(struct muster__scoreboard *board, int slot)
 
 	if (slot < 0)
 		return;
-	for (row = 0; row < MUSTER__ROWS; row++)
-		board->retired[row] += atomic_load(&board->area->slots[slot].rows[row].accepted);
+	for (row = 0; row < MUSTER__ROWS; row++) {
+		board->retired[row].accepted += atomic_load(&board->area->slots[slot].rows[row].accepted);
+		board->retired[row].dropped += atomic_load(&board->area->slots[slot].rows[row].dropped);
+	}
 	muster__scoreboard_zero(board, slot);
 	board->taken[slot] = false;
 }
@@ -152,11 +156,26 @@ unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, uns
 uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board, unsigned row)
 {
 	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
-	uint64_t sum = board->retired[row];
+	uint64_t sum = board->retired[row].accepted;
 
 	for (i = 0; i < high; i++)
 		sum += atomic_load_explicit(&board->area->slots[i].rows[row].accepted, memory_order_relaxed);
 	return sum;
+}
+
+uint64_t muster__scoreboard_row_dropped(const struct muster__scoreboard *board, unsigned row)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
+	uint64_t sum = board->retired[row].dropped;
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].rows[row].dropped, memory_order_relaxed);
+	return sum;
+}
+
+void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row)
+{
+	board->retired[row].dropped++;
 }
 
 unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
@@ -171,8 +190,9 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 		return 0;
 	board->rows[row] = 1;
 	/* Workers that live have counted in it for somebody else. */
-	board->retired[row] = 0;
-	board->retired[row] = 0 - muster__scoreboard_row_accepted(board, row);
+	board->retired[row].accepted = board->retired[row].dropped = 0;
+	board->retired[row].accepted = 0 - muster__scoreboard_row_accepted(board, row);
+	board->retired[row].dropped = 0 - muster__scoreboard_row_dropped(board, row);
 	return row;
 }
 
@@ -258,6 +278,11 @@ void muster__slot_closed(struct muster__slot *slot, unsigned row)
 {
 	add(&slot->open, (unsigned)-1);
 	add(&slot->rows[row].open, (unsigned)-1);
+}
+
+void muster__slot_dropped(struct muster__slot *slot, unsigned row)
+{
+	add(&slot->rows[row].dropped, 1);
 }
 
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted)

@@ -15,6 +15,7 @@
 struct muster__row {
 	atomic_uint open;
 	atomic_uint accepted;
+	atomic_uint dropped; /* beyond a limit */
 };
 
 /*
@@ -56,6 +57,9 @@ unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, uns
 
 /* Connections one row has counted, those of workers that are gone included. */
 uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board, unsigned row);
+/* Those it has dropped, in the workers and here: count one that was dropped here. */
+uint64_t muster__scoreboard_row_dropped(const struct muster__scoreboard *board, unsigned row);
+void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row);
 
 /* A row of their own for the connections of one listener; 0, which is nobody's own, when all are taken. */
 unsigned muster__scoreboard_take_row(struct muster__scoreboard *board);
@@ -88,6 +92,7 @@ void muster__scoreboard_tell_room(struct muster__scoreboard *board);
 /* The worker's own side. */
 void muster__slot_opened(struct muster__slot *slot, unsigned row);
 void muster__slot_closed(struct muster__slot *slot, unsigned row);
+void muster__slot_dropped(struct muster__slot *slot, unsigned row);
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted);
 
 /* The primary's: was hand-over `number` given to a server? */

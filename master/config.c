@@ -49,6 +49,12 @@ static const struct muster__choice policies[] = {
 	{ "exclusive", MUSTER_POLICY_EXCLUSIVE },     { NULL, 0 },
 };
 
+static const struct muster__choice overflows[] = {
+	{ "wait", MUSTER__OVERFLOW_WAIT },
+	{ "drop", MUSTER__OVERFLOW_DROP },
+	{ NULL, 0 },
+};
+
 static const struct muster__choice protocols[] = {
 	{ "node", MUSTER__PROGRAM_NODE },
 	{ NULL, 0 },
@@ -83,6 +89,8 @@ static const struct muster__key listener_keys[] = {
 	{ "policy", MUSTER__KIND_CHOICE, LISTENER(policy), .choices = policies, .fallback = MUSTER_POLICY_ROUND_ROBIN },
 	{ "backlog", MUSTER__KIND_NUMBER, LISTENER(backlog), .min = 1, .max = 65535 },
 	{ "max_connections", MUSTER__KIND_NUMBER, LISTENER(max_connections), .max = CONNECTIONS_MAX },
+	{ "overflow", MUSTER__KIND_CHOICE, LISTENER(overflow), .choices = overflows,
+	  .fallback = MUSTER__OVERFLOW_WAIT },
 	{ "timeout", MUSTER__KIND_NUMBER, LISTENER(timeout_ms), .max = MUSTER__MILLISECONDS_MAX },
 	{ "allow_half_open", MUSTER__KIND_BOOL, LISTENER(allow_half_open) },
 	{ "no_delay", MUSTER__KIND_BOOL, LISTENER(no_delay) },
@@ -116,6 +124,7 @@ static const struct muster__key application_keys[] = {
 	{ "user", MUSTER__KIND_TEXT, APPLICATION(user) },
 	{ "group", MUSTER__KIND_TEXT, APPLICATION(group) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
+	{ "worker_max_connections", MUSTER__KIND_NUMBER, APPLICATION(worker_max_connections), .max = CONNECTIONS_MAX },
 };
 static const struct muster__grammar application_object = { application_keys, MUSTER__COUNT_OF(application_keys),
 							   check_application };

@@ -14,6 +14,12 @@ enum muster__log_format {
 	MUSTER__LOG_TEXT = 1,
 };
 
+/* What becomes of a connection beyond a limit. */
+enum muster__overflow {
+	MUSTER__OVERFLOW_WAIT = 1, /* in the kernel's queue */
+	MUSTER__OVERFLOW_DROP,
+};
+
 /* How a program learns that it is a worker, and what it may ask for. */
 enum muster__program_protocol {
 	MUSTER__PROGRAM_NODE = 1, /* over the channel, as a worker of Node's cluster does */
@@ -33,6 +39,7 @@ struct muster__config_application {
 	bool clean_env;
 	struct muster__privileges privileges; /* what follows from this and the top level */
 	unsigned workers;
+	unsigned worker_max_connections; /* 0: no limit */
 };
 
 /* It listens on a port if neither `path` nor `fd_name` is given. */
@@ -46,6 +53,7 @@ struct muster__config_listener {
 	int backlog;               /* 0 is the library's default */
 	unsigned max_connections;  /* over all workers; 0: no limit */
 	unsigned timeout_ms;       /* 0: none */
+	enum muster__overflow overflow;
 	bool allow_half_open;
 	bool no_delay;
 	bool keep_alive;

@@ -38,10 +38,38 @@ bool muster__listening_is_served_directly(const struct muster__listening *listen
 
 /* ---- who can take a connection */
 
+static const struct muster__slot *slot_of(const struct muster__process *process)
+{
+	return process->is_muster ? muster__scoreboard_slot(process->cluster->board, process->slot) : NULL;
+}
+
+/* What its slot tells, and what it has not looked at yet; of a peer without a slot, what it has not answered. */
+static unsigned load_of(const struct muster__process *process)
+{
+	const struct muster__slot *slot = slot_of(process);
+
+	if (slot == NULL)
+		return process->flight_count;
+	return atomic_load_explicit(&slot->open, memory_order_relaxed) +
+	       (unsigned)(process->handed - atomic_load_explicit(&slot->decided, memory_order_relaxed));
+}
+
+/* It has as many as one worker may have; or will have, with those on their way. */
+static bool is_sated(const struct muster__process *process, bool on_their_way_too)
+{
+	unsigned max = process->cluster->options.worker_max_connections;
+	const struct muster__slot *slot = slot_of(process);
+
+	if (max == 0 || slot == NULL)
+		return false;
+	return (on_their_way_too ? load_of(process) : atomic_load_explicit(&slot->open, memory_order_relaxed)) >= max;
+}
+
 static bool can_take(const struct muster__process *process)
 {
 	return muster__channel_is_connected(&process->peer.channel) && !process->leaving &&
-	       !process->peer.channel.full && process->flight_count < process->cluster->options.window;
+	       !process->peer.channel.full && process->flight_count < process->cluster->options.window &&
+	       !is_sated(process, true);
 }
 
 static bool member_able(const void *data, size_t index)
@@ -51,16 +79,9 @@ static bool member_able(const void *data, size_t index)
 	return !listening->members[index].full && can_take(listening->members[index].process);
 }
 
-/* What its slot tells, and what it has not looked at yet; of a peer without a slot, what it has not answered. */
 static unsigned member_load(const void *data, size_t index)
 {
-	const struct muster__process *process = ((const struct muster__listening *)data)->members[index].process;
-	struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
-
-	if (!process->is_muster || slot == NULL)
-		return process->flight_count;
-	return atomic_load_explicit(&slot->open, memory_order_relaxed) +
-	       (unsigned)(process->handed - atomic_load_explicit(&slot->decided, memory_order_relaxed));
+	return load_of(((const struct muster__listening *)data)->members[index].process);
 }
 
 /* The user's word about those who can take one: an index among the members, or their count for none. */
@@ -139,14 +160,52 @@ static bool somebody_is_able(const struct muster__listening *listening)
 	return muster__schedule(MUSTER_POLICY_ROUND_ROBIN, &roster) < listening->member_count;
 }
 
-static bool at_limit(const struct muster__listening *listening)
+static bool somebody_is_sated(const struct muster__listening *listening)
+{
+	size_t i;
+
+	for (i = 0; i < listening->member_count; i++)
+		if (is_sated(listening->members[i].process, true))
+			return true;
+	return false;
+}
+
+static bool all_are_sated(const struct muster__listening *listening, bool on_their_way_too)
+{
+	size_t i;
+
+	for (i = 0; i < listening->member_count; i++)
+		if (!is_sated(listening->members[i].process, on_their_way_too))
+			return false;
+	return i > 0;
+}
+
+/*
+ * A connection on its way counts twice between the worker's taking it and its answer: enough to wait for that, and not enough
+ * to drop another.
+ */
+static bool is_reached(const struct muster__listening *listening, bool on_their_way_too)
 {
 	struct muster__scoreboard *board = listening->cluster->board;
 	unsigned all = muster__scoreboard_max(board), own = listening->max_connections;
+	unsigned flying = on_their_way_too ? muster__scoreboard_flying(board) : 0;
 
-	if (all != 0 && muster__scoreboard_sum(board) + muster__scoreboard_flying(board) >= all)
+	if (all != 0 && muster__scoreboard_sum(board) + flying >= all)
 		return true;
-	return own != 0 && muster__scoreboard_row_open(board, listening->row) + listening->flying >= own;
+	flying = on_their_way_too ? listening->flying : 0;
+	if (own != 0 && muster__scoreboard_row_open(board, listening->row) + flying >= own)
+		return true;
+	return all_are_sated(listening, on_their_way_too);
+}
+
+static bool at_limit(const struct muster__listening *listening)
+{
+	return is_reached(listening, true);
+}
+
+static bool must_drop(const struct muster__listening *listening)
+{
+	return listening->drops && is_reached(listening, false);
 }
 
 /* ---- hand over */
@@ -209,11 +268,40 @@ static void offer_again(struct muster__listening *listening)
 			listening->returned_count * sizeof *listening->returned);
 }
 
+/* Handlers may close what we are in the midst of: it is there until the end of the turn. */
+static void drop(struct muster__listening *listening, int fd)
+{
+	struct muster_cluster *cluster = listening->cluster;
+	struct muster_address local, remote;
+
+	muster__address_local(&local, fd);
+	muster__address_remote(&remote, fd);
+	if (local.family == MUSTER__FAMILY_UNIX)
+		local.family = remote.family = 0;
+	muster__fd_close(&fd);
+	muster__scoreboard_drop(cluster->board, listening->row);
+	cluster->picking = true;
+	MUSTER__EMIT(&cluster->on, struct muster_worker_handlers, on_drop, cluster, &local, &remote);
+	cluster->picking = false;
+}
+
+/* Not where a user's call may have led to: on_drop never comes from inside one. */
+static void drop_excess(struct muster__listening *listening)
+{
+	int fd;
+
+	while (listening->returned_count > 0 && must_drop(listening)) {
+		fd = listening->returned[--listening->returned_count];
+		drop(listening, fd);
+	}
+}
+
 void muster__handover_offer(struct muster__listening *listening, int fd)
 {
 	/* A limit over all listeners may have been reached by another one. */
 	if (at_limit(listening) || !place(listening, fd))
 		keep(listening, fd);
+	drop_excess(listening);
 	muster__handover_derive(listening);
 }
 
@@ -222,7 +310,9 @@ void muster__handover_failed(struct muster__listening *listening, int err)
 	struct muster_error error = { .code = err, .call = "accept" };
 
 	muster__address_local(&error.address, listening->socket.fd);
+	listening->cluster->picking = true;
 	muster__cluster_error(listening->cluster, &error);
+	listening->cluster->picking = false;
 }
 
 static void on_accepted(struct muster__acceptor *acceptor, int fd)
@@ -275,21 +365,24 @@ bool muster__handover_settle_later(struct muster_cluster *cluster)
 
 void muster__handover_derive(struct muster__listening *listening)
 {
-	bool limited = at_limit(listening), accepting;
+	bool limited = at_limit(listening), able, starved, accepting;
 
 	if (muster__handover_settle_later(listening->cluster))
 		return;
 	if (!limited && listening->returned_count > 0)
 		offer_again(listening);
-	if (limited)
+	able = somebody_is_able(listening);
+	/* Somebody may be able as soon as one of his connections closes. */
+	starved = limited || (!able && somebody_is_sated(listening));
+	if (starved)
 		muster__scoreboard_set_starved(listening->cluster->board, true);
-	arm_retry(listening, limited || listening->returned_count > 0 || somebody_is_full(listening));
+	arm_retry(listening, starved || listening->returned_count > 0 || somebody_is_full(listening));
 	if (listening->socket.fd < 0) {
 		muster__object_wake(&listening->cluster->object);
 		return;
 	}
-	accepting =
-		!listening->cluster->held && !limited && listening->returned_count == 0 && somebody_is_able(listening);
+	accepting = limited ? must_drop(listening) : able && listening->returned_count == 0;
+	accepting = accepting && !listening->cluster->held;
 	muster__lanes_watch(listening, accepting);
 	if (accepting && !muster__listening_is_served_directly(listening))
 		muster__acceptor_start(&listening->acceptor);
@@ -317,6 +410,7 @@ static void on_retry(evutil_socket_t fd, short what, void *data)
 		listening->retry_ms *= 2;
 	for (i = 0; i < listening->member_count; i++)
 		listening->members[i].full = false;
+	drop_excess(listening);
 	muster__handover_derive(listening);
 }
 
@@ -398,8 +492,10 @@ void muster__handover_answered(struct muster__process *process, uint64_t seq, bo
 		muster__fd_close(&flight.fd);
 	else
 		give_back(flight.listening, flight.fd);
-	if (flight.listening != NULL)
-		muster__handover_derive(flight.listening);
+	if (flight.listening == NULL)
+		return;
+	drop_excess(flight.listening);
+	muster__handover_derive(flight.listening);
 }
 
 /*

@@ -34,6 +34,7 @@ struct muster__listening {
 	struct event retry;
 	unsigned retry_ms;
 	unsigned row, max_connections;
+	bool drops;                           /* what is over a limit, instead of letting it wait */
 	unsigned flying;                      /* hand-overs of this listener that are on their way */
 	const struct muster__process *holder; /* exclusive: who was given the first connection, and gets all; or NULL */
 	bool handed_on;                       /* the socket lives on in another cluster, its queue with it */

@@ -72,6 +72,7 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 	strncpy(listening->key, key, sizeof listening->key - 1);
 	listening->policy = policy_of(cluster, options, socket);
 	listening->backlog = options->backlog;
+	listening->drops = cluster->options.drop_max_connection;
 	listening->socket = *socket;
 	*socket = MUSTER__LISTENER_NONE;
 	listening->row = muster__scoreboard_take_row(cluster->board);
@@ -446,6 +447,8 @@ static void answer(struct muster__process *process, const struct muster__query *
 		reply.rotate_every = rotate_every(listening);
 		reply.has_sockname =
 			query->family != -1 && muster__address_local(&reply.sockname, listening->socket.fd) == 0;
+		reply.worker_max = process->cluster->options.worker_max_connections;
+		reply.drops = listening->drops;
 		reply.alone = listening->policy == MUSTER_POLICY_REUSE_PORT;
 		data = listening->data;
 	}

@@ -175,6 +175,22 @@ static void on_worker_exit(struct muster_worker *worker, int code, int signal, v
 		app->ready--;
 }
 
+static void on_drop(struct muster_cluster *cluster, const struct muster_address *local,
+		    const struct muster_address *remote, void *data)
+{
+	struct muster__service_app *app = data;
+	char text[160] = "a path";
+
+	(void)cluster, (void)remote;
+	if (!muster__log_allowed(&app->dropped))
+		return;
+	if (local->family != 0)
+		muster_address_format(local, text, sizeof text);
+	muster__log(MUSTER_LOG_WARN,
+		    "application %s: a connection to %s was dropped, a limit of connections is reached", app->plan.name,
+		    text);
+}
+
 static void on_close(struct muster_cluster *cluster, void *data)
 {
 	struct muster__service_app *app = data;
@@ -199,6 +215,7 @@ static int open_listener(struct muster__service_app *app, const struct muster__c
 	if (err < 0)
 		return muster__place_complain(&app->service->why, listener, &error);
 	listening->max_connections = listener->max_connections;
+	listening->drops = listener->overflow == MUSTER__OVERFLOW_DROP;
 	return 0;
 }
 
@@ -239,6 +256,7 @@ static struct muster_cluster *new_cluster(const struct muster__service *service,
 	struct muster_cluster_options options = {
 		.respawn = true,
 		.own_group = true,
+		.worker_max_connections = from->worker_max_connections,
 		.backoff_ms = service->config->backoff_ms,
 		.backoff_max_ms = service->config->backoff_max_ms,
 		.exec = (const char *const *)from->exec,
@@ -255,6 +273,7 @@ static int open_app(struct muster__service *service, size_t index)
 		.on_listening = on_listening,
 		.on_exit = on_worker_exit,
 		.on_close = on_close,
+		.on_drop = on_drop,
 	};
 	const struct muster__config *config = service->config;
 	struct muster__config_application *from = &config->applications[index];

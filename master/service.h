@@ -19,6 +19,7 @@ struct muster__service_app {
 	struct muster_cluster *cluster;         /* NULL once it has closed */
 	unsigned ready;                         /* workers of the first generation that are ready */
 	unsigned workers;
+	struct muster__log_limit dropped; /* how often connections beyond a limit are told */
 };
 
 enum muster__phase {

@@ -82,7 +82,7 @@ struct muster_cluster {
 	unsigned next_id;
 	muster_scheduler pick; /* the user's; or NULL */
 	void *pick_data;
-	bool picking; /* it is being asked: whatever it changes is settled at the end of the turn */
+	bool picking; /* it, or a handler amid an accept, is called: whatever it changes is settled at the turn's end */
 	bool unsettled;
 	struct muster__count_questions questions;
 	bool leaving; /* disconnect or close: nobody is replaced */

@@ -64,7 +64,7 @@ struct muster__sink_ops {
 	void (*adopt)(struct muster__sink *sink, int fd);
 	/* Below its own max_connections, or at it and dropping what is more. */
 	bool (*takes)(const struct muster__sink *sink);
-	/* Below the limits that go beyond this server: at them a source waits instead of dropping. */
+	/* Below the limits that go beyond this server, or dropping what is over them: else a source waits. */
 	bool (*may_accept)(const struct muster__sink *sink);
 };
 
@@ -95,7 +95,9 @@ struct muster__listen_ops {
 struct muster__count_ops {
 	void (*opened)(unsigned row, void *data);
 	void (*closed)(unsigned row, void *data);
-	bool (*has_room)(unsigned row, void *data); /* limits beyond the server's own */
+	bool (*has_room)(unsigned row, void *data);  /* limits beyond the server's own */
+	bool (*must_drop)(unsigned row, void *data); /* there is no room, and nobody is to wait for some */
+	void (*dropped)(unsigned row, void *data);
 };
 
 #endif

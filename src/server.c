@@ -151,8 +151,11 @@ static void server_accept_failed(struct muster__sink *sink, int err)
 
 static void drop_connection(struct muster_server *server, int fd)
 {
+	const struct muster__count_ops *count = server->sink.loop->count_ops;
 	struct muster_address local = { 0 }, remote = { 0 };
 
+	if (count != NULL)
+		count->dropped(server->sink.row, server->sink.loop->ops_data);
 	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
 		muster__address_local(&local, fd);
 		muster__address_remote(&remote, fd);
@@ -176,11 +179,18 @@ static bool server_takes(const struct muster__sink *sink)
 	return server_has_room(sink) || server_of_sink(sink)->options.drop_max_connection;
 }
 
+static bool must_drop(const struct muster__sink *sink)
+{
+	const struct muster__count_ops *count = sink->loop->count_ops;
+
+	return count != NULL && count->must_drop(sink->row, sink->loop->ops_data);
+}
+
 static bool server_may_accept(const struct muster__sink *sink)
 {
 	const struct muster__count_ops *count = sink->loop->count_ops;
 
-	return count == NULL || count->has_room(sink->row, sink->loop->ops_data);
+	return count == NULL || count->has_room(sink->row, sink->loop->ops_data) || must_drop(sink);
 }
 
 static bool is_blocked(const struct muster_block_list *list, int fd)
@@ -201,7 +211,7 @@ static void server_adopt(struct muster__sink *sink, int fd)
 		muster__fd_close(&fd);
 		return;
 	}
-	if (!server_has_room(sink)) {
+	if (!server_has_room(sink) || must_drop(sink)) {
 		drop_connection(server, fd);
 		return;
 	}

@@ -20,6 +20,17 @@ static void on_error(struct muster_server *server, const struct muster_error *er
 		muster__self_fail(context->self, 1);
 }
 
+static void on_drop(struct muster_server *server, const struct muster_address *local,
+		    const struct muster_address *remote, void *data)
+{
+	struct muster__app_server *context = data;
+
+	(void)server, (void)local, (void)remote;
+	if (muster__log_allowed(&context->dropped))
+		muster__log(MUSTER_LOG_WARN, "listener %s: a connection was dropped, a limit of connections is reached",
+			    context->listener->name);
+}
+
 static void on_close(struct muster_server *server, void *data)
 {
 	(void)server;
@@ -28,12 +39,15 @@ static void on_close(struct muster_server *server, void *data)
 
 static const struct muster_server_handlers handlers[] = {
 	[MUSTER__BUILTIN_ECHO] = { .on_connection = muster__echo_connection,
+				   .on_drop = on_drop,
 				   .on_error = on_error,
 				   .on_close = on_close },
 	[MUSTER__BUILTIN_DISCARD] = { .on_connection = muster__discard_connection,
+				      .on_drop = on_drop,
 				      .on_error = on_error,
 				      .on_close = on_close },
 	[MUSTER__BUILTIN_PROXY] = { .on_connection = muster__proxy_connection,
+				    .on_drop = on_drop,
 				    .on_error = on_error,
 				    .on_close = on_close },
 };

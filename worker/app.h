@@ -2,6 +2,8 @@
 #ifndef WORKER_APP_H
 #define WORKER_APP_H
 
+#include "src/log.h"
+
 struct muster__app;
 struct muster__app_listener;
 struct muster_server;
@@ -13,6 +15,7 @@ struct muster__app_server {
 	const struct muster__app *app;
 	const struct muster__app_listener *listener;
 	struct muster_worker *self;
+	struct muster__log_limit dropped; /* how often connections beyond a limit are told */
 };
 
 /* Listen as the plan says, and serve. 0 or negative: the worker cannot start. */

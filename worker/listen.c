@@ -69,20 +69,46 @@ static void count_closed(unsigned row, void *data)
 	}
 }
 
+/* A limit over all workers is reached. */
+static bool is_over_all(const struct muster__self *self, unsigned row)
+{
+	unsigned all = muster__scoreboard_max(self->board), own = self->limits[row].max;
+
+	return (all != 0 && muster__scoreboard_sum(self->board) >= all) ||
+	       (own != 0 && muster__scoreboard_row_open(self->board, row) >= own);
+}
+
+static bool is_full(const struct muster__self *self)
+{
+	return self->most != 0 && atomic_load_explicit(&self->slot->open, memory_order_relaxed) >= self->most;
+}
+
 static bool count_has_room(unsigned row, void *data)
 {
 	const struct muster__self *self = data;
-	unsigned max;
 
-	if (self->slot == NULL)
-		return true;
-	max = muster__scoreboard_max(self->board);
-	if (max != 0 && muster__scoreboard_sum(self->board) >= max)
-		return false;
-	return self->max[row] == 0 || muster__scoreboard_row_open(self->board, row) < self->max[row];
+	return self->slot == NULL || (!is_full(self) && !is_over_all(self, row));
 }
 
-const struct muster__count_ops muster__count_in_slot = { count_opened, count_closed, count_has_room };
+/* What is too much for this worker alone is for others to take, if they can. */
+static bool count_must_drop(unsigned row, void *data)
+{
+	const struct muster__self *self = data;
+	const struct muster__limit *limit = &self->limits[row];
+
+	return self->slot != NULL && limit->drops && (is_over_all(self, row) || (limit->alone && is_full(self)));
+}
+
+static void count_dropped(unsigned row, void *data)
+{
+	struct muster__self *self = data;
+
+	if (self->slot != NULL)
+		muster__slot_dropped(self->slot, row);
+}
+
+const struct muster__count_ops muster__count_in_slot = { count_opened, count_closed, count_has_room, count_must_drop,
+							 count_dropped };
 
 /* ---- the source */
 
@@ -366,8 +392,10 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 	}
 	err = muster__fd_prepare(*fd);
 	*fd = -1;
+	far->self->most = reply->worker_max;
 	if (reply->row < MUSTER__ROWS)
-		far->self->max[reply->row] = reply->max_connections;
+		far->self->limits[reply->row] =
+			(struct muster__limit){ reply->max_connections, reply->drops, reply->alone };
 	if (err == 0)
 		err = muster__source_here(far->sink, &listener, far->query.backlog, rotation(reply), &far->here);
 	else

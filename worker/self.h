@@ -8,14 +8,22 @@
 struct muster__far;
 LIST_HEAD(muster__fars, muster__far);
 
+/* What the primary said of the limits of a listener on which this worker accepts itself. */
+struct muster__limit {
+	unsigned max; /* over all workers; 0 is none */
+	bool drops;   /* what is over a limit, instead of letting it wait */
+	bool alone;   /* nobody else accepts there */
+};
+
 struct muster__self {
 	struct muster_worker peer;
 	struct muster__scoreboard *board; /* NULL, and slot too, under a foreign primary */
 	struct muster__slot *slot;
-	struct muster__fars fars;   /* servers that listen through the primary */
-	uint64_t received;          /* hand-overs so far: the number of the last */
-	unsigned max[MUSTER__ROWS]; /* limits of shared listeners over all workers, by row */
-	bool refused;               /* a connection, for want of room: the primary is told when there is some */
+	struct muster__fars fars;                  /* servers that listen through the primary */
+	uint64_t received;                         /* hand-overs so far: the number of the last */
+	struct muster__limit limits[MUSTER__ROWS]; /* by row */
+	unsigned most;                             /* connections of this worker, of all its servers; 0 is no limit */
+	bool refused; /* a connection, for want of room: the primary is told when there is some */
 	bool leaving;
 	bool asked_to_leave; /* by the primary: nothing is to be announced */
 	unsigned closing;    /* servers that still have connections */

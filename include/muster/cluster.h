@@ -42,6 +42,16 @@ struct muster_cluster_options {
 	uid_t uid;               /* 0 is as the primary; supplementary groups go with it */
 	gid_t gid;
 	bool own_group; /* each worker in a process group of its own: Ctrl-C reaches the primary alone */
+	/*
+	 * Open connections of one worker, over all its servers; 0 is no limit. One that is full is passed over, and while
+	 * all are connections wait in the kernel's queue. It holds for workers that write down what they have: not for Node's.
+	 */
+	unsigned worker_max_connections;
+	/*
+	 * Close what comes while a limit over all workers is reached, or all workers are full, and tell it by on_drop; instead
+	 * of letting it wait. What a worker accepted itself it drops itself: on_drop of its server.
+	 */
+	bool drop_max_connection;
 };
 
 /* One table for the cluster (all workers, and on_close) and for a single worker. */
@@ -58,6 +68,9 @@ struct muster_worker_handlers {
 	void (*on_error)(struct muster_worker *worker, const struct muster_error *error, void *data);
 	/* The cluster is closed: no worker and no listener is left. It is freed when this returns. */
 	void (*on_close)(struct muster_cluster *cluster, void *data);
+	/* The primary closed a connection beyond a limit. Both addresses are borrowed; family 0 for UNIX peers. */
+	void (*on_drop)(struct muster_cluster *cluster, const struct muster_address *local,
+			const struct muster_address *remote, void *data);
 };
 
 /* NULL with errno set: ENOMEM, EINVAL (window over 64), E2BIG. */
@@ -137,7 +150,10 @@ MUSTER_API int muster_cluster_get_connections(struct muster_cluster *cluster,
 							   const struct muster_count *rows, size_t count, void *data),
 					      void *data);
 
-/* One limit over all workers: at it the primary stops accepting. 0 is none. */
+/*
+ * One limit over all workers: at it the primary stops accepting, or drops if the options say so. 0 is none. Where workers
+ * accept for themselves it may be overshot by one for each of them.
+ */
 MUSTER_API void muster_cluster_set_max_connections(struct muster_cluster *cluster, unsigned max);
 
 /* The loop it was made on (borrowed). */

@@ -51,7 +51,7 @@ struct muster_server_handlers {
 	void (*on_listening)(struct muster_server *server, void *data);
 	/* A connection; the socket is the library's and lives until its on_close has returned. */
 	void (*on_connection)(struct muster_server *server, struct muster_socket *socket, void *data);
-	/* A connection closed for max_connections. Both addresses are borrowed; family 0 for UNIX peers. */
+	/* A connection closed for max_connections, or for a limit of its cluster's. Both addresses are borrowed; family 0 for UNIX peers. */
 	void (*on_drop)(struct muster_server *server, const struct muster_address *local,
 			const struct muster_address *remote, void *data);
 	/* listen failed (the server may listen again) or accept did (it goes on; at most once a second). */

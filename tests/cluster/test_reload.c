@@ -273,7 +273,6 @@ START_TEST(a_change_from_reuse_port_or_to_it_needs_a_restart)
 	has(last_failure(daemon), "EADDRINUSE");
 	close(connected(port));
 	daemon_stop(daemon);
-	daemon_free(daemon);
 
 	daemon = daemon_start(ECHO("1", ""));
 	port = daemon_port(daemon, "tcp");

@@ -361,6 +361,10 @@ START_TEST(a_connection_without_traffic_is_closed_after_the_timeout)
 END_TEST
 
 #define HELD 3
+/* So many connections for each worker. */
+#define LIMITED_ECHO(workers, most, keys)                                                                              \
+	"'workers': " workers ", 'listeners': [ " TCP(keys) " ], 'applications': { 'echo': { 'builtin': 'echo', "      \
+							    "'worker_max_connections': " most " } }"
 
 static const struct {
 	const char *text;
@@ -371,6 +375,23 @@ static const struct {
 	/* Each of two workers may overshoot a limit over all of them by one: with one it is exact. */
 	{ ECHO("1", ", 'max_connections': 3, 'policy': 'shared'") },
 	{ "'limits': { 'max_connections': 3 }, " ECHO("1", ", 'policy': 'shared'") },
+	{ ECHO("1", ", 'max_connections': 3, 'policy': 'reuse-port'") },
+	{ ECHO("2", ", 'max_connections': 3, 'policy': 'exclusive'") },
+	{ LIMITED_ECHO("1", "3", "") },
+	{ LIMITED_ECHO("1", "3", ", 'policy': 'shared'") },
+	{ LIMITED_ECHO("1", "3", ", 'policy': 'reuse-port'") },
+};
+
+static const struct {
+	const char *text;
+} dropping[] = {
+	{ ECHO("2", ", 'max_connections': 3, 'overflow': 'drop'") },
+	{ "'limits': { 'max_connections': 3 }, " ECHO("2", ", 'overflow': 'drop'") },
+	{ ECHO("2", ", 'max_connections': 3, 'overflow': 'drop', 'policy': 'exclusive'") },
+	{ ECHO("1", ", 'max_connections': 3, 'overflow': 'drop', 'policy': 'shared'") },
+	{ ECHO("1", ", 'max_connections': 3, 'overflow': 'drop', 'policy': 'reuse-port'") },
+	{ LIMITED_ECHO("1", "3", ", 'overflow': 'drop'") },
+	{ LIMITED_ECHO("1", "3", ", 'overflow': 'drop', 'policy': 'reuse-port'") },
 };
 
 /* Nobody is refused: those beyond the limit wait in the kernel's queue, and come in as others close. */
@@ -398,6 +419,31 @@ START_TEST(beyond_a_limit_connections_wait_until_others_close)
 		close(fds[i]);
 	until(daemon_is_idle(daemon));
 	ck_assert_uint_eq(process_descriptors(daemon->pid), before);
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(beyond_a_limit_connections_are_dropped_and_counted_and_told_if_that_is_wanted)
+{
+	struct daemon *daemon = daemon_start(dropping[_i].text);
+	unsigned port = daemon_port(daemon, "tcp"), i;
+	int fds[HELD], more;
+
+	for (i = 0; i < HELD; i++)
+		echo_once(fds[i] = client_connect_port(port));
+	for (i = 0; i < 10; i++) {
+		more = client_connect_port(port);
+		client_expect_end(more);
+		close(more);
+	}
+	ck_assert_int_eq(daemon_listener(daemon, "tcp", "dropped"), 10);
+	ck_assert_int_eq(daemon_listener(daemon, "tcp", "accepted"), HELD);
+	ck_assert_uint_ge(daemon_logged(daemon, "dropped, a limit of connections is reached"), 1);
+	close(fds[0]);
+	until(daemon_number(daemon, "connections") == HELD - 1);
+	echo_once(fds[0] = client_connect_port(port));
+	for (i = 0; i < HELD; i++)
+		close(fds[i]);
 	daemon_stop(daemon);
 }
 END_TEST
@@ -505,6 +551,8 @@ int main(void)
 	tcase = add_case(suite, "limits");
 	tcase_add_test(tcase, a_connection_without_traffic_is_closed_after_the_timeout);
 	tcase_add_loop_test(tcase, beyond_a_limit_connections_wait_until_others_close, 0, COUNT_OF(limited));
+	tcase_add_loop_test(tcase, beyond_a_limit_connections_are_dropped_and_counted_and_told_if_that_is_wanted, 0,
+			    COUNT_OF(dropping));
 	tcase_add_loop_test(tcase, a_crowd_larger_than_the_limit_is_answered_nevertheless, 0, COUNT_OF(limited));
 	tcase_add_test(tcase, one_limit_holds_over_two_listeners);
 	return run_suite(suite);

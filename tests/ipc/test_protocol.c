@@ -164,6 +164,10 @@ START_TEST(what_is_ours_stands_in_members_of_its_own)
 	says(muster__send_reply(&channel, &reply, NULL, -1, true, 1, 0),
 	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"k\",\"ack\":1,\"data\":null,"
 	     "\"muster\":{\"row\":3,\"rotate\":2,\"max\":100},\"seq\":0}\n");
+	reply = (struct muster__reply){ .key = "k", .worker_max = 5, .alone = true, .drops = true };
+	says(muster__send_reply(&channel, &reply, NULL, -1, true, 1, 0),
+	     "{\"cmd\":\"NODE_CLUSTER\",\"errno\":null,\"key\":\"k\",\"ack\":1,\"data\":null,"
+	     "\"muster\":{\"row\":0,\"rotate\":0,\"max\":0,\"most\":5,\"alone\":1,\"drop\":1},\"seq\":0}\n");
 	says(muster__send_room(&channel), "{\"cmd\":\"NODE_MUSTER\",\"act\":\"room\"}\n");
 	says(muster__send_stop(&channel), "{\"cmd\":\"NODE_MUSTER\",\"act\":\"stop\"}\n");
 }
@@ -386,6 +390,12 @@ START_TEST(a_reply_is_read_as_it_was_meant)
 	ck_assert_uint_eq(reply.row, 2);
 	ck_assert_uint_eq(reply.rotate_every, 3);
 	ck_assert_uint_eq(reply.max_connections, 4);
+	ck_assert(reply.worker_max == 0 && !reply.alone && !reply.drops);
+	json_decref(json);
+	ck_assert_int_eq(muster__reply_decode(&reply, parse("{\"errno\":null,\"key\":\"k\",\"ack\":1,"
+							    "\"muster\":{\"most\":5,\"alone\":1,\"drop\":1}}")),
+			 0);
+	ck_assert(reply.worker_max == 5 && reply.alone && reply.drops);
 	json_decref(json);
 	ck_assert_int_eq(muster__reply_decode(&reply, parse("{\"errno\":-98,\"ack\":1}")), 0);
 	ck_assert_int_eq(reply.err, -98);

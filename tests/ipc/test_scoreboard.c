@@ -139,6 +139,27 @@ END_TEST
 
 /* ---- Sums and rows. */
 
+START_TEST(dropped_connections_are_summed_over_those_who_are_gone_and_the_primary)
+{
+	unsigned row = muster__scoreboard_take_row(board);
+	int a, b;
+	struct muster__slot *first = new_slot(&a), *second = new_slot(&b);
+
+	muster__slot_dropped(first, row);
+	muster__slot_dropped(second, row);
+	muster__slot_dropped(second, row + 1);
+	muster__scoreboard_drop(board, row);
+	muster__scoreboard_give(board, a);
+	ck_assert_uint_eq(muster__scoreboard_row_dropped(board, row), 3);
+	/* Whoever has the row next begins at zero. */
+	muster__scoreboard_give_row(board, row);
+	ck_assert_uint_eq(muster__scoreboard_take_row(board), row);
+	ck_assert_uint_eq(muster__scoreboard_row_dropped(board, row), 0);
+	muster__slot_dropped(second, row);
+	ck_assert_uint_eq(muster__scoreboard_row_dropped(board, row), 1);
+}
+END_TEST
+
 START_TEST(open_connections_are_summed_over_slots_and_rows)
 {
 	int a, b;
@@ -284,6 +305,7 @@ int main(void)
 	tcase_add_test(counts, no_slot_is_none_and_giving_it_back_is_nothing);
 	tcase_add_test(counts, slots_of_two_workers_share_no_cache_line);
 	tcase_add_test(counts, open_connections_are_summed_over_slots_and_rows);
+	tcase_add_test(counts, dropped_connections_are_summed_over_those_who_are_gone_and_the_primary);
 	tcase_add_test(counts, what_a_dead_worker_accepted_still_counts_for_its_row);
 	tcase_add_test(counts, rows_are_taken_once_and_none_is_row_0);
 	tcase_add_test(counts, a_row_that_is_taken_again_counts_from_0);

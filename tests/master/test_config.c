@@ -110,12 +110,12 @@ START_TEST(every_key_arrives_in_the_struct)
 		" \"restart\": {\"backoff_ms\": 1, \"backoff_max_ms\": 2, \"drain_timeout_ms\": 3, \"ready_timeout_ms\": 4},\n"
 		" \"listeners\": [\n"
 		"  {\"name\": \"one\", \"host\": \"::1\", \"port\": 65535, \"policy\": \"least-connections\",\n"
-		"   \"backlog\": 7, \"max_connections\": 8, \"timeout\": 2147483647, \"allow_half_open\": true,\n"
+		"   \"backlog\": 7, \"max_connections\": 8, \"overflow\": \"drop\", \"timeout\": 2147483647, \"allow_half_open\": true,\n"
 		"   \"no_delay\": true, \"keep_alive\": true, \"ipv6_only\": true, \"application\": \"sink\"},\n"
 		"  {\"path\": \"/run/s\", \"readable_all\": true, \"writable_all\": true, \"policy\": \"shared\",\n"
 		"   \"application\": \"front\"},\n"
 		"  {\"fd_name\": \"activated\", \"application\": \"front\"}],\n"
-		" \"applications\": {\"front\": {\"builtin\": \"proxy\", \"workers\": 9,\n"
+		" \"applications\": {\"front\": {\"builtin\": \"proxy\", \"workers\": 9, \"worker_max_connections\": 10,\n"
 		"   \"upstream\": {\"host\": \"h\", \"port\": 80}}, \"sink\": {\"builtin\": \"discard\"}}}");
 	ck_assert_uint_eq(config->workers, 3);
 	ck_assert_str_eq(config->pid_file, "/run/m.pid");
@@ -139,6 +139,7 @@ START_TEST(every_key_arrives_in_the_struct)
 	ck_assert_int_eq(listener->policy, MUSTER_POLICY_LEAST_CONNECTIONS);
 	ck_assert_int_eq(listener->backlog, 7);
 	ck_assert_uint_eq(listener->max_connections, 8);
+	ck_assert_int_eq(listener->overflow, MUSTER__OVERFLOW_DROP);
 	ck_assert_uint_eq(listener->timeout_ms, 2147483647);
 	ck_assert(listener->allow_half_open && listener->no_delay && listener->keep_alive && listener->ipv6_only);
 	ck_assert(!listener->readable_all && !listener->writable_all);
@@ -161,6 +162,7 @@ START_TEST(every_key_arrives_in_the_struct)
 	ck_assert_uint_eq(config->applications[0].upstream_port, 80);
 	ck_assert_ptr_null(config->applications[0].upstream_path);
 	ck_assert_uint_eq(config->applications[0].workers, 9);
+	ck_assert_uint_eq(config->applications[0].worker_max_connections, 10);
 	ck_assert_int_eq(config->applications[1].builtin, MUSTER__BUILTIN_DISCARD);
 	ck_assert_uint_eq(config->applications[1].workers, 3);
 }
@@ -192,6 +194,7 @@ START_TEST(what_is_not_said_has_its_default)
 	ck_assert_ptr_null(listener->host);
 	ck_assert_ptr_null(listener->path);
 	ck_assert_int_eq(listener->policy, MUSTER_POLICY_ROUND_ROBIN);
+	ck_assert_int_eq(listener->overflow, MUSTER__OVERFLOW_WAIT);
 	ck_assert_int_eq(listener->backlog, 0);
 	ck_assert_uint_eq(listener->max_connections, 0);
 	ck_assert_uint_eq(listener->timeout_ms, 0);
@@ -533,6 +536,8 @@ static const struct {
 	{ LISTENER("\"port\":1,\"policy\":\"fair\""), "1: listeners[0].policy: expected \"round-robin\" or "
 						      "\"least-connections\" or \"shared\" or \"reuse-port\" or "
 						      "\"exclusive\", found \"fair\"" },
+	{ LISTENER("\"port\":1,\"overflow\":\"spill\""),
+	  "1: listeners[0].overflow: expected \"wait\" or \"drop\", found \"spill\"" },
 	{ LISTENER("\"path\":\"/s\",\"policy\":\"reuse-port\""),
 	  "1: listeners[0].policy: \"reuse-port\" needs a port, a path cannot have it" },
 	{ LISTENER("\"port\":1,\"backlog\":0"), "1: listeners[0].backlog: 0 is not in 1..65535" },
@@ -596,7 +601,8 @@ static const struct {
 	  "1: listeners[0].maxConnections: unknown key \"maxConnections\", did you mean \"max_connections\"?" },
 	{ APPLICATION("\"builtin\":\"echo\",\"module\":\"x\""),
 	  "1: applications.a.module: unknown key \"module\", known are \"builtin\", \"upstream\", \"exec\", "
-	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\"" },
+	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
+	  "\"worker_max_connections\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
 	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },

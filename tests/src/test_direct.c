@@ -450,7 +450,8 @@ END_TEST
 
 /* ---- Limits beyond the server's own: what is counted elsewhere holds a listener back, and nothing is dropped. */
 
-static unsigned limit, opened, closed;
+static unsigned limit, opened, closed, dropped;
+static bool drops;
 
 static void count_opened(unsigned row, void *data)
 {
@@ -470,9 +471,21 @@ static bool below_limit(unsigned row, void *data)
 	return opened - closed < limit;
 }
 
+static bool must_drop(unsigned row, void *data)
+{
+	return drops && !below_limit(row, data);
+}
+
+static void count_dropped(unsigned row, void *data)
+{
+	(void)row, (void)data;
+	dropped++;
+}
+
 static void set_limit(unsigned most)
 {
-	static const struct muster__count_ops ops = { count_opened, count_closed, below_limit };
+	static const struct muster__count_ops ops = { count_opened, count_closed, below_limit, must_drop,
+						      count_dropped };
 
 	test_loop->count_ops = &ops;
 	limit = most;
@@ -533,6 +546,26 @@ START_TEST(room_that_others_make_is_found)
 	/* Nobody tells: it is looked for again and again. */
 	limit = 2;
 	run_until_count(test_loop, counts.connection, 2);
+	close(a);
+	close(b);
+}
+END_TEST
+
+START_TEST(what_must_not_wait_is_dropped_and_counted)
+{
+	struct muster_server *server;
+	int a, b;
+
+	set_limit(1);
+	drops = true;
+	server = serve((struct muster_listen_options){ .host = "127.0.0.1" });
+	a = client_connect_port(server_port(server));
+	run_until_count(test_loop, counts.connection, 1);
+	b = client_connect_port(server_port(server));
+	run_until_count(test_loop, counts.drop, 1);
+	client_expect_end(b);
+	ck_assert_uint_eq(dropped, 1);
+	ck_assert_uint_eq(counts.connection, 1);
 	close(a);
 	close(b);
 }
@@ -612,6 +645,7 @@ int main(void)
 	tcase_add_test(limits, connections_are_counted_as_they_come_and_go);
 	tcase_add_test(limits, at_a_common_limit_connections_wait_for_room);
 	tcase_add_test(limits, room_that_others_make_is_found);
+	tcase_add_test(limits, what_must_not_wait_is_dropped_and_counted);
 	tcase_add_test(limits, a_server_that_begins_without_room_takes_nothing);
 	tcase_add_test(limits, a_server_may_close_while_it_waits_for_room);
 	return run_suite(suite);

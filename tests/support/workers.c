@@ -103,8 +103,20 @@ static void on_close(struct muster_cluster *cluster, void *data)
 	COUNT(close);
 }
 
-const struct muster_worker_handlers counting_workers = { on_fork,       on_online,  on_listening, on_message,
-							 on_disconnect, on_exit_of, on_error,     on_close };
+static void on_cluster_drop(struct muster_cluster *cluster, const struct muster_address *local,
+			    const struct muster_address *remote, void *data)
+{
+	struct worker_counts *counts = data;
+
+	(void)cluster;
+	counts->drop_local = *local;
+	counts->drop_remote = *remote;
+	counts->drop++;
+}
+
+const struct muster_worker_handlers counting_workers = { on_fork,    on_online,     on_listening,
+							 on_message, on_disconnect, on_exit_of,
+							 on_error,   on_close,      on_cluster_drop };
 
 struct muster_cluster *new_cluster(const struct muster_cluster_options *options, struct service *service,
 				   struct worker_counts *counts)
@@ -244,6 +256,13 @@ static void on_connection(struct muster_server *server, struct muster_socket *so
 	report("connection");
 }
 
+static void on_server_drop(struct muster_server *server, const struct muster_address *local,
+			   const struct muster_address *remote, void *data)
+{
+	(void)server, (void)local, (void)remote, (void)data;
+	report("drop");
+}
+
 static void on_server_listening(struct muster_server *server, void *data)
 {
 	struct muster_address address = { 0 };
@@ -264,6 +283,7 @@ static int serve_once(struct muster_worker *self, const struct service *service)
 {
 	static const struct muster_server_handlers on = { .on_listening = on_server_listening,
 							  .on_connection = on_connection,
+							  .on_drop = on_server_drop,
 							  .on_error = on_server_error };
 	struct muster_server *server = muster_server_new(muster_worker_loop(self), &service->server);
 	struct muster_listen_options listen = service->listen;

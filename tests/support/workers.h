@@ -16,6 +16,8 @@ struct worker_counts {
 	char said[4096];               /* each message as JSON, and a blank */
 	struct muster_address address; /* of the last on_listening */
 	struct muster_error last_error;
+	unsigned drop; /* on_drop: the primary closed one beyond a limit */
+	struct muster_address drop_local, drop_remote;
 	unsigned errors_of_worker; /* messages "error CODE CALL" */
 	int fd;                    /* keep_fd: of the last message that had one */
 	bool keep_fd;
@@ -35,7 +37,7 @@ struct service {
 
 /*
  * A worker function; data is a struct service. Each connection is greeted with one line, the id of its worker, and then
- * echoed to. The worker tells, by message: "listening PORT", "error CODE CALL", "connection", "closed" (a connection).
+ * echoed to. The worker tells, by message: "listening PORT", "error CODE CALL", "connection", "closed" (a connection), "drop".
  */
 int serve(struct muster_worker *self, void *data);
 
