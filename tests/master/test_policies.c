@@ -11,6 +11,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
+#include "tests/support/until.h"
 #include "tests/support/workers.h"
 
 #include <errno.h>
@@ -25,13 +26,18 @@ static struct service service = { .quiet = true };
 static int clients[MOST];
 static unsigned served[WORKERS_MOST]; /* by worker id */
 
+static void connect_one(unsigned i)
+{
+	ck_assert_uint_lt(i, MOST);
+	clients[i] = client_connect_port(counts.address.port);
+}
+
 static void connect_all(unsigned count)
 {
 	unsigned i;
 
-	ck_assert_uint_le(count, MOST);
 	for (i = 0; i < count; i++)
-		clients[i] = client_connect_port(counts.address.port);
+		connect_one(i);
 }
 
 static void greet_all(unsigned count)
@@ -381,7 +387,142 @@ START_TEST(no_scheduler_is_asked)
 }
 END_TEST
 
+/* ---- shared */
+
+#define HERD 64
+
+/* As the workers have written it down. */
+static unsigned accepted_by(struct muster_cluster *cluster, unsigned id)
+{
+	int slot = muster__process_of(worker_by_id(cluster, id))->slot;
+
+	return (unsigned)atomic_load(&muster__scoreboard_slot(cluster->board, slot)->accepted);
+}
+
+/* The next one comes when the worker that had the last sleeps again, at the end of the kernel's queue. */
+START_TEST(a_shared_socket_is_shared_evenly)
+{
+	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, 4);
+	unsigned least = MOST, most = 0, id, i;
+
+	for (i = 0; i < 400; i++) {
+		connect_one(i);
+		id = greeted_by(clients[i]);
+		served[id]++;
+		until(process_state(pid_of(cluster, id)) == 'S');
+	}
+	for (id = 1; id <= 4; id++) {
+		ck_assert_uint_eq(accepted_by(cluster, id), served[id]);
+		least = served[id] < least ? served[id] : least;
+		most = served[id] > most ? served[id] : most;
+	}
+	ck_assert_uint_le(most * 10, least * 12);
+	close_all(400);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+/* How even depends on who gets a processor. Without a turn for each, one or two workers would get nearly all. */
+START_TEST(of_many_at_once_every_worker_gets_its_share)
+{
+	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, 4);
+	unsigned id;
+
+	connect_all(400);
+	greet_all(400);
+	for (id = 1; id <= 4; id++)
+		ck_assert_uint_ge(served[id], 400 / 4 / 4);
+	close_all(400);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static unsigned sleeps_of_all(struct muster_cluster *cluster)
+{
+	struct muster_worker *worker = NULL;
+	unsigned sum = 0;
+
+	while ((worker = muster_cluster_next(cluster, worker)) != NULL)
+		sum += process_sleeps(muster_worker_pid(worker));
+	return sum;
+}
+
+/* A herd would be woken 64 times for each. */
+START_TEST(a_connection_to_64_workers_wakes_one)
+{
+	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, HERD);
+	unsigned before, i, idle = 0;
+
+	before = sleeps_of_all(cluster);
+	for (i = 0; i < 4 * HERD; i++) {
+		connect_one(i);
+		greeted_by(clients[i]);
+	}
+	ck_assert_uint_lt(sleeps_of_all(cluster) - before, 4 * HERD * 3);
+	for (i = 1; i <= HERD; i++)
+		idle += accepted_by(cluster, i) == 0;
+	ck_assert_uint_eq(idle, 0);
+	close_all(4 * HERD);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+/* Who is not waiting for the kernel is not woken by it: the others are. */
+START_TEST(a_stopped_worker_keeps_nobody_waiting)
+{
+	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, 4);
+	unsigned stopped = (unsigned)_i + 1;
+
+	process_freeze(pid_of(cluster, stopped));
+	serve_all(100);
+	ck_assert_uint_eq(served[stopped], 0);
+	connect_all(100);
+	greet_all(100);
+	ck_assert_uint_eq(served[stopped], 0);
+	close_all(100);
+	kill(pid_of(cluster, stopped), SIGCONT);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+START_TEST(what_came_while_all_were_stopped_is_served_by_the_first_to_go_on)
+{
+	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, 3);
+	unsigned id;
+
+	for (id = 1; id <= 3; id++)
+		process_freeze(pid_of(cluster, id));
+	connect_all(40);
+	kill(pid_of(cluster, 2), SIGCONT);
+	greet_all(40);
+	ck_assert_uint_eq(served[2], 40);
+	close_all(40);
+	kill(pid_of(cluster, 1), SIGCONT);
+	kill(pid_of(cluster, 3), SIGCONT);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 /* ---- exclusive */
+
+/* The listen option: nothing goes through the primary. */
+START_TEST(an_exclusive_port_0_is_another_in_each_worker)
+{
+	struct muster_cluster *cluster;
+	unsigned ports[2] = { 0 };
+
+	service.quiet = false;
+	service.listen.exclusive = true;
+	cluster = new_cluster(NULL, &service, &counts);
+	ck_assert_int_eq(muster_cluster_start(cluster, 2), 0);
+	run_until_count(test_loop, counts.message, 2);
+	ck_assert_int_eq(sscanf(counts.said, "\"listening %u\" \"listening %u\"", &ports[0], &ports[1]), 2);
+	ck_assert_uint_ne(ports[0], ports[1]);
+	ck_assert_uint_eq(counts.listening, 0);
+	ck_assert(LIST_EMPTY(&cluster->listenings));
+	close_cluster(cluster, &counts);
+}
+END_TEST
 
 START_TEST(one_worker_has_all_and_the_others_are_ready_without)
 {
@@ -496,8 +637,18 @@ static void add_reuse_port(TCase *tcase)
 	tcase_add_loop_test(tcase, no_scheduler_is_asked, 0, 3);
 }
 
+static void add_shared(TCase *tcase)
+{
+	tcase_add_test(tcase, a_shared_socket_is_shared_evenly);
+	tcase_add_test(tcase, of_many_at_once_every_worker_gets_its_share);
+	tcase_add_test(tcase, a_connection_to_64_workers_wakes_one);
+	tcase_add_loop_test(tcase, a_stopped_worker_keeps_nobody_waiting, 0, 4);
+	tcase_add_test(tcase, what_came_while_all_were_stopped_is_served_by_the_first_to_go_on);
+}
+
 static void add_exclusive(TCase *tcase)
 {
+	tcase_add_test(tcase, an_exclusive_port_0_is_another_in_each_worker);
 	tcase_add_test(tcase, one_worker_has_all_and_the_others_are_ready_without);
 	tcase_add_test(tcase, when_the_holder_is_killed_the_next_serves_what_is_queued);
 	tcase_add_test(tcase, a_holder_keeps_it_when_a_lower_seat_is_filled_again);
@@ -511,6 +662,7 @@ int main(void)
 	Suite *suite = suite_create("policies");
 
 	add_reuse_port(add_loop_case(suite, "reuse-port"));
+	add_shared(add_loop_case(suite, "shared"));
 	add_exclusive(add_loop_case(suite, "exclusive"));
 	return run_suite(suite);
 }

@@ -134,6 +134,23 @@ unsigned process_cpu_ms(pid_t pid)
 	return (unsigned)((user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
 }
 
+unsigned process_sleeps(pid_t pid)
+{
+	char path[64], line[256];
+	unsigned sleeps = 0;
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+	while (!found && fgets(line, sizeof line, file) != NULL)
+		found = sscanf(line, "voluntary_ctxt_switches: %u", &sleeps) == 1;
+	fclose(file);
+	ck_assert(found);
+	return sleeps;
+}
+
 unsigned process_has_open(pid_t pid, const char *target)
 {
 	char path[64], name[320], text[512];

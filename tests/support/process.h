@@ -29,6 +29,8 @@ bool process_lives(pid_t pid);
 char process_state(pid_t pid);
 /* Time on a processor since it began. */
 unsigned process_cpu_ms(pid_t pid);
+/* How often it has gone to sleep since it began, which is as often as it was woken. */
+unsigned process_sleeps(pid_t pid);
 /* Descriptors, once their number has settled. */
 unsigned process_descriptors(pid_t pid);
 /* How many of its descriptors lead to what begins with `target`. */
