@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,21 @@ static void plumb(const struct muster__plan *plan)
 		setpgid(0, 0);
 }
 
+/* A program expects what it writes to block; the flag belongs to the opening, and that is shared with us. */
+static void let_stderr_block(void)
+{
+	int flags = fcntl(STDERR_FILENO, F_GETFL), fd;
+	struct stat status;
+
+	if (flags < 0 || !(flags & O_NONBLOCK) || fstat(STDERR_FILENO, &status) < 0 || S_ISSOCK(status.st_mode))
+		return;
+	fd = open("/proc/self/fd/2", (flags & ~O_NONBLOCK) | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return;
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
 /* Out of the way first, so that neither is overwritten by the other; the new numbers are inherited. */
 static int plumb_for_exec(const struct muster__plan *plan)
 {
@@ -84,6 +100,7 @@ static int plumb_for_exec(const struct muster__plan *plan)
 		return -errno;
 	if (plan->board != NULL && (board < 0 || dup2(board, BOARD_FD) < 0))
 		return -errno;
+	let_stderr_block();
 	if (plan->joined_output && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		return -errno;
 	/* A child expects its end to block, as Node's does. */

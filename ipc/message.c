@@ -122,6 +122,7 @@ static enum muster__act act_of(const json_t *json, bool ours)
 		{ "exitedAfterDisconnect", MUSTER__ACT_EXITED_AFTER_DISCONNECT, false },
 		{ "room", MUSTER__ACT_ROOM, true },
 		{ "stop", MUSTER__ACT_STOP, true },
+		{ "log", MUSTER__ACT_LOG, true },
 	};
 	const char *name = json_string_value(json);
 	size_t length = json_string_length(json), i;

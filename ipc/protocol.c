@@ -284,6 +284,18 @@ int muster__send_room(struct muster__channel *channel)
 	return send_ours(channel, "room");
 }
 
+int muster__send_log(struct muster__channel *channel, int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+	if (copy < 0)
+		return -errno;
+	return send_json(channel,
+			 json_pack("{s:s,s:s,s:{s:s,s:s}}", "cmd", "NODE_HANDLE", "type", "net.Native", "msg", "cmd",
+				   "NODE_MUSTER", "act", "log"),
+			 copy);
+}
+
 int muster__send_stop(struct muster__channel *channel)
 {
 	return send_ours(channel, "stop");

@@ -11,6 +11,7 @@
  *   exitedAfterDisconnect   W -> P     reply without members
  *   room                    W -> P     -        } NODE_MUSTER: only to a peer whose online message
  *   stop                    P -> W     -        } carried "muster"
+ *   log + descriptor        P -> W     -        } (its standard error from now on)
  */
 #ifndef IPC_PROTOCOL_H
 #define IPC_PROTOCOL_H
@@ -81,6 +82,8 @@ int muster__send_reply(struct muster__channel *channel, const struct muster__rep
 int muster__send_act(struct muster__channel *channel, const char *act, uint64_t seq);
 int muster__send_room(struct muster__channel *channel);
 int muster__send_stop(struct muster__channel *channel);
+/* `fd` is duplicated. */
+int muster__send_log(struct muster__channel *channel, int fd);
 int muster__send_close(struct muster__channel *channel, const char *key, uint64_t seq);
 int muster__send_plain_reply(struct muster__channel *channel, uint64_t ack, uint64_t seq);
 int muster__send_accepted(struct muster__channel *channel, uint64_t ack, bool accepted, uint64_t seq);

@@ -40,6 +40,7 @@ static const struct muster__choice levels[] = {
 
 static const struct muster__choice formats[] = {
 	{ "text", MUSTER__LOG_TEXT },
+	{ "json", MUSTER__LOG_JSON },
 	{ NULL, 0 },
 };
 

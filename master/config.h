@@ -4,15 +4,12 @@
 
 #include "ipc/plan.h"
 #include "master/identity.h"
+#include "master/log_file.h"
 
 #include <muster/log.h>
 #include <muster/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-enum muster__log_format {
-	MUSTER__LOG_TEXT = 1,
-};
 
 /* What becomes of a connection beyond a limit. */
 enum muster__overflow {

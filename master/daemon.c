@@ -1,6 +1,5 @@
 /*
- * Detaching tells the truth: the command returns when the daemon is ready, or has failed. The log is a file descriptor, 2,
- * that forked workers share; a line is one write.
+ * Detaching tells the truth: the command returns when the daemon is ready, or has failed.
  */
 #include "master/daemon.h"
 
@@ -14,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The child's word, or, if it died without one, how. */
@@ -91,44 +89,6 @@ void muster__daemon_normalise(void)
 	sigaction(SIGCHLD, &usual, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void write_line(enum muster_log_level level, const char *line, void *data)
-{
-	static const char *const names[] = { "", "error", "warn", "info", "debug" };
-	struct timespec now;
-	struct tm utc;
-	char text[1200];
-	size_t used;
-	int length;
-
-	(void)data;
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-	length = snprintf(text + used, sizeof text - used, ".%03ldZ %-5s %s\n", now.tv_nsec / 1000000, names[level],
-			  line);
-	if (length > 0 && (size_t)length < sizeof text - used && write(STDERR_FILENO, text, used + (size_t)length) < 0)
-		return;
-}
-
-void muster__daemon_log(void)
-{
-	muster_log_set_sink(write_line, NULL);
-}
-
-int muster__daemon_open_log(const char *target)
-{
-	int fd = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-
-	return fd < 0 ? -errno : fd;
-}
-
-void muster__daemon_use_log(int fd)
-{
-	if (dup2(fd, STDERR_FILENO) < 0)
-		muster__log(MUSTER_LOG_ERROR, "the log cannot become standard error: %s", strerror(errno));
-	close(fd);
 }
 
 /* A full disk must leave the old file or none, never an empty one. */

@@ -1,8 +1,6 @@
-/* master/daemon.h - what makes a process a daemon: detached, with a pid file, its lines where they belong. */
+/* master/daemon.h - what makes a process a daemon: detached, with a pid file, and in good order whatever started it. */
 #ifndef MASTER_DAEMON_H
 #define MASTER_DAEMON_H
-
-#include <muster/log.h>
 
 /*
  * Detach: fork into a session of its own. The parent does not return: it waits until the child has told how it went, prints
@@ -15,13 +13,6 @@ void muster__daemon_tell(int fd, int status);
 
 /* Descriptors 0 to 2 are open, no signal is blocked, SIGPIPE is ignored: whatever we were started with. */
 void muster__daemon_normalise(void);
-
-/* Lines with time and level to standard error. */
-void muster__daemon_log(void);
-
-/* A log file, to be appended to: a descriptor or -errno. And it becomes standard error; it is taken. */
-int muster__daemon_open_log(const char *target);
-void muster__daemon_use_log(int fd);
 
 /* Write our pid, whole or not at all. 0 or -errno. */
 int muster__daemon_write_pid(const char *path);

@@ -4,6 +4,7 @@
 #include "master/daemon.h"
 #include "master/dump.h"
 #include "master/generations.h"
+#include "master/log_file.h"
 #include "master/outfit.h"
 #include "master/report.h"
 #include "master/sd.h"
@@ -39,7 +40,7 @@ struct daemon {
 	struct muster__report report;
 	struct muster__generations all;
 	struct muster__outfit outfit;
-	struct event *signals[4];
+	struct event *signals[5];
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
 };
 
@@ -61,8 +62,8 @@ static void print_help(FILE *out)
 		"      --daemon       detach; return when ready, or failed\n"
 		"  -h, --help         print this\n"
 		"      --version      print the version\n\n"
-		"SIGHUP reads the configuration again. SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a\n"
-		"second signal is less patient.\n"
+		"SIGHUP reads the configuration again, SIGUSR1 opens the log again. SIGTERM and SIGINT\n"
+		"stop, SIGQUIT lets connections end first; a second signal is less patient.\n"
 		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
 		DEFAULT_FILE);
 }
@@ -191,6 +192,8 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 	muster__log(MUSTER_LOG_INFO, "got %s", strsignal((int)signal));
 	if (signal == SIGHUP)
 		muster__generations_reload(&daemon->all, NULL);
+	else if (signal == SIGUSR1)
+		muster__outfit_reopen_log(&daemon->outfit);
 	else if (daemon->all.stopping)
 		muster__generations_press(&daemon->all);
 	else if (signal == SIGQUIT)
@@ -202,7 +205,7 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 
 static int watch_signals(struct daemon *daemon)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
 	size_t i;
 
 	for (i = 0; i < sizeof signals / sizeof signals[0]; i++) {
@@ -252,7 +255,8 @@ static int run(struct daemon *daemon)
 {
 	int err;
 
-	muster__daemon_log();
+	muster__log_file_start();
+	muster__log_file_set_format(daemon->config->log_format);
 	muster_log_set_level(daemon->config->log_level);
 	event_set_log_callback(on_libevent_line);
 	muster__log_set_role("primary");

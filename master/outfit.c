@@ -7,6 +7,7 @@
 #include "master/control.h"
 #include "master/daemon.h"
 #include "master/generations.h"
+#include "master/log_file.h"
 
 #include <errno.h>
 #include <muster/muster.h>
@@ -46,7 +47,7 @@ static int prepare_log(struct muster__outfit *outfit, struct muster__service *ne
 
 	if (target == NULL)
 		return 0;
-	outfit->next_log = muster__daemon_open_log(target);
+	outfit->next_log = muster__log_file_open(target);
 	return outfit->next_log < 0 ? complain(next, "log.target", target, outfit->next_log) : 0;
 }
 
@@ -101,7 +102,7 @@ void muster__outfit_open(struct muster__outfit *outfit, struct muster__service *
 		return;
 	}
 	/* Until here whoever started us reads what went wrong where he is. */
-	muster__daemon_use_log(outfit->next_log);
+	muster__log_file_use(outfit->next_log);
 	outfit->next_log = -1;
 }
 
@@ -110,10 +111,11 @@ void muster__outfit_open(struct muster__outfit *outfit, struct muster__service *
 static void commit_log(struct muster__outfit *outfit, struct muster__service *current)
 {
 	muster_log_set_level(current->config->log_level);
+	muster__log_file_set_format(current->config->log_format);
 	if (outfit->next_log < 0)
 		return;
 	muster__service_set_output(current, 0);
-	muster__daemon_use_log(outfit->next_log);
+	muster__log_file_use(outfit->next_log);
 	outfit->next_log = -1;
 }
 
@@ -180,6 +182,31 @@ void muster__outfit_give_up(struct muster__outfit *outfit)
 		unlink(outfit->next_pid_file);
 	free(outfit->next_pid_file);
 	outfit->next_pid_file = NULL;
+}
+
+/* ---- rotation */
+
+/* Nobody is left on the old file but programs, which have it for good. */
+void muster__outfit_reopen_log(struct muster__outfit *outfit)
+{
+	const struct muster__config *config = current_config(outfit);
+	struct muster__service *service;
+	int fd;
+
+	if (config == NULL || config->log_target == NULL) {
+		muster__log(MUSTER_LOG_INFO, "the log is standard error, which is not opened again");
+		return;
+	}
+	fd = muster__log_file_open(config->log_target);
+	if (fd < 0) {
+		muster__log(MUSTER_LOG_ERROR, "log.target %s: %s", config->log_target, muster_strerror(fd));
+		return;
+	}
+	muster__log_file_use(fd);
+	muster__service_tell_log(outfit->all->current, STDERR_FILENO);
+	TAILQ_FOREACH(service, &outfit->all->ending, link)
+	muster__service_tell_log(service, STDERR_FILENO);
+	muster__log(MUSTER_LOG_INFO, "the log has been opened again");
 }
 
 /* ---- the end */

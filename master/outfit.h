@@ -36,6 +36,9 @@ void muster__outfit_open(struct muster__outfit *outfit, struct muster__service *
 void muster__outfit_commit(struct muster__outfit *outfit, struct muster__service *current);
 void muster__outfit_give_up(struct muster__outfit *outfit);
 
+/* The file of the log has been moved away: open it anew, here and in the workers. */
+void muster__outfit_reopen_log(struct muster__outfit *outfit);
+
 /* The end: the control socket closes; after the loop the pid file goes. */
 void muster__outfit_close(struct muster__outfit *outfit);
 void muster__outfit_clear(struct muster__outfit *outfit);

@@ -369,6 +369,20 @@ void muster__service_set_output(struct muster__service *service, int fd)
 			muster__cluster_set_output(cluster_at(service, i), fd);
 }
 
+void muster__service_tell_log(struct muster__service *service, int fd)
+{
+	struct muster__seat *seat;
+	size_t i;
+
+	for (i = 0; i < service->app_count; i++) {
+		if (cluster_at(service, i) == NULL || service->apps[i].program != NULL)
+			continue;
+		TAILQ_FOREACH(seat, &cluster_at(service, i)->seats, link)
+		if (seat->process != NULL && muster_worker_is_connected(&seat->process->peer))
+			muster__send_log(&seat->process->peer.channel, fd);
+	}
+}
+
 void muster__service_release(struct muster__service *service)
 {
 	size_t i;

@@ -47,6 +47,11 @@ void muster__log_set_role(const char *role)
 	snprintf(role_now, sizeof role_now, "%s: ", role);
 }
 
+bool muster__log_has_role(void)
+{
+	return role_now[0] != '\0';
+}
+
 void muster__log(enum muster_log_level level, const char *format, ...)
 {
 	char line[1024];

@@ -11,6 +11,8 @@ __attribute__((format(printf, 2, 3))) void muster__log(enum muster_log_level lev
 /* What each line of this process begins with: "primary" or "worker 3". Copied. */
 void muster__log_set_role(const char *role);
 
+bool muster__log_has_role(void);
+
 /* At most one line a second; what was left out is counted into the next line. Zero-initialised. */
 struct muster__log_limit {
 	uint64_t next_ms;

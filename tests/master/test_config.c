@@ -513,7 +513,7 @@ static const struct {
 	{ ROOT("\"control\":{\"path\":\"@x\"},"), "1: control.path: no mode guards an abstract name: name a file" },
 	{ ROOT("\"log\":{\"level\":\"loud\"},"),
 	  "1: log.level: expected \"error\" or \"warn\" or \"info\" or \"debug\", found \"loud\"" },
-	{ ROOT("\"log\":{\"format\":\"json\"},"), "1: log.format: expected \"text\", found \"json\"" },
+	{ ROOT("\"log\":{\"format\":\"xml\"},"), "1: log.format: expected \"text\" or \"json\", found \"xml\"" },
 	{ ROOT("\"log\":{\"target\":[]},"),
 	  "1: log.target: expected a string that is not empty, found an empty array" },
 	{ ROOT("\"pid_file\":\"\","), "1: pid_file: expected a string that is not empty, found \"\"" },

@@ -1,0 +1,21 @@
+/* master/log_file.h - musterd's own lines, and those of its workers: laid out, and written to standard error or a file. */
+#ifndef MASTER_LOG_FILE_H
+#define MASTER_LOG_FILE_H
+
+enum muster__log_format {
+	MUSTER__LOG_TEXT = 1,
+	MUSTER__LOG_JSON,
+};
+
+/*
+ * From here on the library's lines go to standard error; workers inherit that. To the journal of systemd with its levels. No
+ * line ever waits for whoever reads: what cannot be written is dropped, and the next line that can tells how many were.
+ */
+void muster__log_file_start(void);
+void muster__log_file_set_format(enum muster__log_format format);
+
+/* A file, to be appended to: a descriptor or -errno. And it becomes standard error; it is taken. */
+int muster__log_file_open(const char *target);
+void muster__log_file_use(int fd);
+
+#endif
