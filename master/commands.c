@@ -5,6 +5,7 @@
 #include "master/generations.h"
 #include "master/session.h"
 #include "master/status.h"
+#include "master/upgrade.h"
 
 #include <jansson.h>
 #include <muster/muster.h>
@@ -26,7 +27,7 @@ static bool flag(const json_t *question, const char *name)
 static void do_status(struct muster__session *session, const json_t *question)
 {
 	(void)question;
-	muster__session_answer(session, muster__status(all_of(session)));
+	muster__session_answer(session, muster__status(all_of(session), muster__session_control(session)->upgrade));
 }
 
 static void do_config(struct muster__session *session, const json_t *question)
@@ -50,6 +51,16 @@ static void do_reload(struct muster__session *session, const json_t *question)
 		muster__session_conclude(session, "the daemon is about to end");
 	else
 		muster__generations_reload(all, muster__session_wait(session, !flag(question, "wait")));
+}
+
+static void do_upgrade(struct muster__session *session, const json_t *question)
+{
+	struct muster__upgrade *upgrade = muster__session_control(session)->upgrade;
+	bool wait = flag(question, "wait");
+	const char *why_not = muster__upgrade_begin(upgrade, wait ? muster__session_wait(session, false) : NULL);
+
+	if (why_not != NULL || !wait)
+		muster__session_conclude(session, why_not);
 }
 
 /* The answer goes first: nobody will be there to give it. */
@@ -87,8 +98,9 @@ static const struct command {
 	bool steers;
 	void (*run)(struct muster__session *session, const json_t *question);
 } commands[] = {
-	{ "status", false, do_status }, { "config", false, do_config }, { "reload", true, do_reload },
-	{ "drain", true, do_drain },    { "stop", true, do_stop },      { "log-level", true, do_log_level },
+	{ "status", false, do_status },      { "config", false, do_config }, { "reload", true, do_reload },
+	{ "upgrade", true, do_upgrade },     { "drain", true, do_drain },    { "stop", true, do_stop },
+	{ "log-level", true, do_log_level },
 };
 
 static const struct command *find(const char *name)
@@ -128,4 +140,5 @@ void muster__command_run(struct muster__session *session, const char *name, cons
 void muster__command_forget(const struct muster__control *control, const struct muster__waiter *waiter)
 {
 	muster__generations_forget(control->all, waiter);
+	muster__upgrade_forget(control->upgrade, waiter);
 }

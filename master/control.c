@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <muster/muster.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,27 +62,67 @@ int muster__control_group(const struct muster__config *config, gid_t *gid)
 	return config->control_group != NULL && group == NULL ? -ENOENT : 0;
 }
 
-int muster__control_open_to(const struct muster__config *config, gid_t group)
+static int open_to(const char *path, unsigned mode, gid_t group)
 {
-	if (group != (gid_t)-1 && chown(config->control_path, (uid_t)-1, group) < 0)
+	if (group != (gid_t)-1 && chown(path, (uid_t)-1, group) < 0)
 		return -errno;
 	/* Changing the group may take bits away. */
-	return chmod(config->control_path, config->control_mode) < 0 ? -errno : 0;
+	return chmod(path, mode) < 0 ? -errno : 0;
 }
 
-int muster__control_bind(const struct muster__config *config, gid_t group, struct muster__listener *listener)
+int muster__control_open_to(const struct muster__config *config, gid_t group)
 {
-	const char *path = config->control_path;
+	return open_to(config->control_path, config->control_mode, group);
+}
+
+static int bind_at(const char *path, unsigned mode, gid_t group, struct muster__listener *listener)
+{
 	struct muster_error error = { 0 };
 	int err = make_folder(path);
 
 	if (err == 0)
 		err = muster__stale_remove(path);
 	if (err == 0)
-		err = bind_with_mode(path, config->control_mode, listener, &error);
-	if (err == 0 && group != (gid_t)-1 && (err = muster__control_open_to(config, group)) < 0)
+		err = bind_with_mode(path, mode, listener, &error);
+	if (err == 0 && group != (gid_t)-1 && (err = open_to(path, mode, group)) < 0)
 		muster__listener_close(listener, true);
 	return err;
+}
+
+int muster__control_bind(const struct muster__config *config, gid_t group, struct muster__listener *listener)
+{
+	return bind_at(config->control_path, config->control_mode, group, listener);
+}
+
+int muster__control_bind_beside(const struct muster__config *config, gid_t group, struct muster__listener *listener)
+{
+	const char *slash = strrchr(config->control_path, '/');
+	int folder = slash != NULL ? (int)(slash + 1 - config->control_path) : 0, err;
+	char *path;
+
+	if (asprintf(&path, "%.*s.%d", folder, config->control_path, (int)getpid()) < 0)
+		return -ENOMEM;
+	err = bind_at(path, config->control_mode, group, listener);
+	free(path);
+	return err;
+}
+
+int muster__control_place(const struct muster__config *config, struct muster__listener *listener)
+{
+	char *path;
+
+	if (strcmp(listener->path, config->control_path) == 0)
+		return 0;
+	path = strdup(config->control_path);
+	if (path == NULL)
+		return -ENOMEM;
+	if (rename(listener->path, path) < 0) {
+		free(path);
+		return -errno;
+	}
+	free(listener->path);
+	listener->path = path;
+	return 0;
 }
 
 int muster__control_listen(struct muster__control *control, struct muster__listener *listener,

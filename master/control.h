@@ -18,6 +18,13 @@ int muster__control_group(const struct muster__config *config, gid_t *gid);
 /* Give the socket that is there to its group, with its mode. 0 or -errno. */
 int muster__control_open_to(const struct muster__config *config, gid_t group);
 
+/*
+ * While another daemon has the path: bind one beside it, with our pid in its name. And take the place of what is there; of a
+ * listener that is in its place already this does nothing.
+ */
+int muster__control_bind_beside(const struct muster__config *config, gid_t group, struct muster__listener *listener);
+int muster__control_place(const struct muster__config *config, struct muster__listener *listener);
+
 /* Answer there. `listener` is taken in every case. 0 or negative. */
 int muster__control_listen(struct muster__control *control, struct muster__listener *listener,
 			   struct muster_server **out);

@@ -60,6 +60,7 @@ static const struct command commands[] = {
 	{ "top", "", "the status, drawn each second; q ends it", 0, 0, false, NULL, muster__ctl_print_status, NULL },
 	{ "config", "", "the configuration at work", 0, 0, false, NULL, print_json, NULL },
 	{ "reload", "", "read the configuration again", 0, 0, true, NULL, NULL, NULL },
+	{ "upgrade", "", "start the program again, in the place of the one that runs", 0, 0, true, NULL, NULL, NULL },
 	{ "log-level", "LEVEL", "error, warn, info or debug, until the next reload", 1, 1, false, fill_level, NULL,
 	  NULL },
 	{ "drain", "", "let connections end, then end", 0, 0, false, NULL, NULL, NULL },

@@ -91,6 +91,19 @@ void muster__daemon_normalise(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+pid_t muster__daemon_read_pid(const char *path)
+{
+	FILE *stream = fopen(path, "re");
+	int pid = -1;
+
+	if (stream == NULL)
+		return -1;
+	if (fscanf(stream, "%d", &pid) != 1)
+		pid = -1;
+	fclose(stream);
+	return pid;
+}
+
 /* A full disk must leave the old file or none, never an empty one. */
 int muster__daemon_write_pid(const char *path)
 {

@@ -126,6 +126,7 @@ void muster__generations_commit(struct muster__generations *all)
 	all->next = NULL;
 	all->current = service;
 	muster__scoreboard_set_max(all->board, service->config->max_connections);
+	muster__succession_own(service);
 	if (elder != NULL)
 		muster__succession_pass(elder, service);
 	muster__service_release(service);
@@ -293,6 +294,7 @@ static void stop_all(struct muster__generations *all, void (*end)(struct muster_
 	static const char failure[] = "the daemon is about to end";
 	struct muster__service *next = all->next;
 
+	all->ops->ending(all);
 	all->stopping = true;
 	all->next = NULL;
 	if (next != NULL) {

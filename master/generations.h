@@ -22,7 +22,8 @@ struct muster__generations_ops {
 	/* A reload begins; it has ended, as `failure` tells. */
 	void (*reloading)(struct muster__generations *all);
 	void (*settled)(struct muster__generations *all);
-	/* Nothing is left. */
+	/* The end of all begins; and nothing is left. */
+	void (*ending)(struct muster__generations *all);
 	void (*ended)(struct muster__generations *all);
 };
 

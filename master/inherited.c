@@ -186,6 +186,7 @@ int muster__inherited_take(struct muster__inherited *table, const struct muster_
 	found.fd = socket->fd;
 	found.foreign = !socket->ours;
 	found.inherited = true;
+	found.lent = true;
 	err = find_file(&found);
 	if (err < 0)
 		return err;

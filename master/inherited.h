@@ -43,7 +43,7 @@ struct muster__inherited_wish {
 
 /*
  * Take the first socket that fits; sockets of one fd_name come in the order in which they were added. It may not listen yet.
- * 0; -ENOENT (there is none), -errno: `listener` is unchanged then.
+ * It is lent until whoever takes it says otherwise. 0; -ENOENT (there is none), -errno: `listener` is unchanged then.
  */
 int muster__inherited_take(struct muster__inherited *table, const struct muster__inherited_wish *wish,
 			   struct muster__listener *listener);

@@ -330,7 +330,7 @@ void muster__listeners_end(struct muster_cluster *cluster)
 	LIST_FOREACH(listening, &cluster->listenings, link)
 	{
 		muster__acceptor_stop(&listening->acceptor);
-		if (!listening->handed_on && listening->policy != MUSTER_POLICY_REUSE_PORT)
+		if (!listening->handed_on && !listening->socket.lent && listening->policy != MUSTER_POLICY_REUSE_PORT)
 			muster__handover_take_queue(listening, listening->socket.fd);
 		muster__lanes_take_queues(listening);
 		muster__lanes_close(listening);

@@ -1,13 +1,17 @@
 /* musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file. */
 #include "master/activation.h"
+#include "master/bequest.h"
 #include "master/config.h"
 #include "master/daemon.h"
 #include "master/dump.h"
 #include "master/generations.h"
 #include "master/log_file.h"
 #include "master/outfit.h"
+#include "master/predecessor.h"
 #include "master/report.h"
 #include "master/sd.h"
+#include "master/succession.h"
+#include "master/upgrade.h"
 #include "src/log.h"
 
 #include <errno.h>
@@ -40,7 +44,10 @@ struct daemon {
 	struct muster__report report;
 	struct muster__generations all;
 	struct muster__outfit outfit;
-	struct event *signals[5];
+	struct muster__upgrade upgrade;
+	struct muster__predecessor predecessor;
+	struct event *signals[6];
+	char **argv;
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
 };
 
@@ -62,8 +69,9 @@ static void print_help(FILE *out)
 		"      --daemon       detach; return when ready, or failed\n"
 		"  -h, --help         print this\n"
 		"      --version      print the version\n\n"
-		"SIGHUP reads the configuration again, SIGUSR1 opens the log again. SIGTERM and SIGINT\n"
-		"stop, SIGQUIT lets connections end first; a second signal is less patient.\n"
+		"SIGHUP reads the configuration again, SIGUSR1 opens the log again, SIGUSR2 starts a new musterd in\n"
+		"the place of this one. SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a second signal\n"
+		"is less patient.\n"
 		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
 		DEFAULT_FILE);
 }
@@ -139,10 +147,22 @@ static void on_opened(struct muster__generations *all, struct muster__service *n
 	muster__outfit_open(&daemon_of(all)->outfit, next);
 }
 
+/* While another daemon serves, it has to let go first. */
 static bool on_ready(struct muster__generations *all)
 {
-	(void)all;
-	return true;
+	struct daemon *daemon = daemon_of(all);
+
+	return !muster__predecessor_is_there(&daemon->predecessor) ||
+	       muster__predecessor_tell_ready(&daemon->predecessor, daemon->loop) < 0;
+}
+
+static void on_go(struct muster__predecessor *predecessor)
+{
+	struct daemon *daemon = MUSTER__CONTAINER(predecessor, struct daemon, predecessor);
+
+	if (daemon->all.next != NULL && daemon->all.current == NULL)
+		muster__generations_commit(&daemon->all);
+	muster__predecessor_tell_done(predecessor);
 }
 
 static void on_committed(struct muster__generations *all)
@@ -181,8 +201,67 @@ static void on_ended(struct muster__generations *all)
 
 	for (i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
 		event_del(daemon->signals[i]);
+	muster__predecessor_close(&daemon->predecessor);
 	muster__outfit_close(&daemon->outfit);
 }
+
+/* ---- the upgrade */
+
+static struct daemon *daemon_of_upgrade(const struct muster__upgrade *upgrade)
+{
+	return upgrade->data;
+}
+
+static void on_prepare_heir(struct muster__upgrade *upgrade)
+{
+	muster__sd_export(daemon_of_upgrade(upgrade)->sd);
+}
+
+/* Its queue and its paths are the heir's; connections that are here end here. */
+static void on_succeeded(struct muster__upgrade *upgrade, pid_t heir)
+{
+	struct daemon *daemon = daemon_of_upgrade(upgrade);
+
+	muster__log(MUSTER_LOG_INFO, "the daemon is pid %d from here on", (int)heir);
+	muster__outfit_forget(&daemon->outfit);
+	muster__succession_leave(daemon->all.current);
+	muster__report_succeeded_by(&daemon->report, heir);
+	if (daemon->all.due)
+		kill(heir, SIGHUP);
+	muster__generations_drain(&daemon->all);
+}
+
+static void on_fell_back(struct muster__upgrade *upgrade)
+{
+	muster__outfit_restore(&daemon_of_upgrade(upgrade)->outfit);
+}
+
+static void begin_upgrade(struct daemon *daemon)
+{
+	const char *why_not = muster__upgrade_begin(&daemon->upgrade, NULL);
+
+	if (why_not != NULL)
+		muster__log(MUSTER_LOG_ERROR, "no upgrade: %s", why_not);
+}
+
+static void on_ending(struct muster__generations *all)
+{
+	muster__upgrade_cancel(&daemon_of(all)->upgrade);
+}
+
+static void init_upgrade(struct daemon *daemon)
+{
+	static const struct muster__upgrade_ops ops = { on_prepare_heir, on_succeeded, on_fell_back };
+
+	muster__upgrade_init(&daemon->upgrade, &daemon->all, daemon->argv, daemon->options.file);
+	daemon->upgrade.predecessor = &daemon->predecessor;
+	daemon->upgrade.ops = &ops;
+	daemon->upgrade.data = daemon;
+	daemon->outfit.control.upgrade = &daemon->upgrade;
+	daemon->predecessor.go = on_go;
+}
+
+/* ---- signals */
 
 static void on_signal(evutil_socket_t signal, short what, void *data)
 {
@@ -194,6 +273,8 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 		muster__generations_reload(&daemon->all, NULL);
 	else if (signal == SIGUSR1)
 		muster__outfit_reopen_log(&daemon->outfit);
+	else if (signal == SIGUSR2)
+		begin_upgrade(daemon);
 	else if (daemon->all.stopping)
 		muster__generations_press(&daemon->all);
 	else if (signal == SIGQUIT)
@@ -205,7 +286,7 @@ static void on_signal(evutil_socket_t signal, short what, void *data)
 
 static int watch_signals(struct daemon *daemon)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 };
 	size_t i;
 
 	for (i = 0; i < sizeof signals / sizeof signals[0]; i++) {
@@ -226,6 +307,7 @@ static int start(struct daemon *daemon)
 		.given_up = on_given_up,
 		.reloading = on_reloading,
 		.settled = on_settled,
+		.ending = on_ending,
 		.ended = on_ended,
 	};
 	struct muster__config *config = daemon->config;
@@ -243,6 +325,11 @@ static int start(struct daemon *daemon)
 	if (err < 0)
 		return err;
 	muster__inherited_move(&daemon->all.inherited, &daemon->passed);
+	init_upgrade(daemon);
+	err = muster__predecessor_find(&daemon->predecessor, &daemon->all.inherited);
+	if (err < 0)
+		return err;
+	daemon->all.successor = muster__predecessor_is_there(&daemon->predecessor);
 	daemon->config = NULL;
 	err = muster__generations_start(&daemon->all, config, &daemon->errors);
 	if (daemon->errors.count > 0)
@@ -282,8 +369,10 @@ static void clean_up(struct daemon *daemon)
 	muster__report_end(&daemon->report);
 	muster__sd_free(daemon->sd);
 	muster__inherited_close(&daemon->passed, NULL, NULL);
+	muster__predecessor_close(&daemon->predecessor);
 	muster_loop_free(daemon->loop);
 	if (daemon->all.board != NULL) {
+		muster__upgrade_clear(&daemon->upgrade);
 		muster__outfit_clear(&daemon->outfit);
 		muster__generations_clear(&daemon->all);
 	}
@@ -306,7 +395,8 @@ static int serve(struct daemon *daemon)
 		fprintf(stderr, "musterd: %s\n", muster_strerror(-ENOMEM));
 		return FAILED;
 	}
-	if (daemon->options.detach) {
+	/* The one before this is detached already. */
+	if (daemon->options.detach && getenv(MUSTER__BEQUEST_VARIABLE) == NULL) {
 		daemon->tell = muster__daemon_detach();
 		if (daemon->tell < 0) {
 			fprintf(stderr, "musterd: could not detach: %s\n", muster_strerror(daemon->tell));
@@ -320,7 +410,7 @@ static int serve(struct daemon *daemon)
 
 int main(int argc, char **argv)
 {
-	struct daemon daemon = { .tell = -1 };
+	struct daemon daemon = { .tell = -1, .argv = argv, .predecessor = { .channel = -1 } };
 	int status = read_options(argc, argv, &daemon.options);
 
 	if (status >= 0)

@@ -63,8 +63,11 @@ static int prepare_control(struct muster__outfit *outfit, struct muster__service
 		outfit->control.group = outfit->next_group;
 	if (now != NULL && is_same(now->control_path, config->control_path))
 		return 0;
-	err = muster__control_bind(config, outfit->next_group, &outfit->next_control);
-	if (err == 0 && now == NULL)
+	if (outfit->all->successor && now == NULL)
+		err = muster__control_bind_beside(config, outfit->next_group, &outfit->next_control);
+	else
+		err = muster__control_bind(config, outfit->next_group, &outfit->next_control);
+	if (err == 0 && now == NULL && !outfit->all->successor)
 		err = muster__control_listen(&outfit->control, &outfit->next_control, &outfit->server);
 	return err < 0 ? complain(next, "control socket", config->control_path, err) : 0;
 }
@@ -133,7 +136,9 @@ static void commit_control(struct muster__outfit *outfit, const struct muster__c
 		return;
 	}
 	outfit->server = NULL;
-	err = muster__control_listen(&outfit->control, &outfit->next_control, &outfit->server);
+	err = muster__control_place(config, &outfit->next_control);
+	if (err == 0)
+		err = muster__control_listen(&outfit->control, &outfit->next_control, &outfit->server);
 	if (err < 0) {
 		muster__log(MUSTER_LOG_ERROR, "control socket %s: %s", config->control_path, muster_strerror(err));
 		outfit->server = elder;
@@ -220,8 +225,39 @@ void muster__outfit_close(struct muster__outfit *outfit)
 
 void muster__outfit_forget(struct muster__outfit *outfit)
 {
+	if (outfit->pid_file != NULL && muster__daemon_read_pid(outfit->pid_file) == getpid())
+		unlink(outfit->pid_file);
 	free(outfit->pid_file);
 	outfit->pid_file = NULL;
+	if (outfit->server != NULL)
+		muster_server_close(outfit->server);
+	outfit->server = NULL;
+}
+
+void muster__outfit_restore(struct muster__outfit *outfit)
+{
+	const struct muster__config *config = current_config(outfit);
+	struct muster_server *elder = outfit->server;
+	struct muster__listener listener = MUSTER__LISTENER_NONE;
+	int err = 0;
+
+	if (outfit->pid_file != NULL)
+		err = muster__daemon_write_pid(outfit->pid_file);
+	if (err < 0)
+		muster__log(MUSTER_LOG_ERROR, "pid file %s: %s", outfit->pid_file, muster_strerror(err));
+	err = muster__control_bind(config, outfit->control.group, &listener);
+	/* Nobody took it: it is the one that we listen on. */
+	if (err == -EADDRINUSE)
+		return;
+	outfit->server = NULL;
+	if (err == 0)
+		err = muster__control_listen(&outfit->control, &listener, &outfit->server);
+	if (err == 0 && elder != NULL)
+		muster_server_close(elder);
+	else
+		outfit->server = elder;
+	if (err < 0)
+		muster__log(MUSTER_LOG_ERROR, "control socket %s: %s", config->control_path, muster_strerror(err));
 }
 
 void muster__outfit_clear(struct muster__outfit *outfit)

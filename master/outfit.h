@@ -43,7 +43,9 @@ void muster__outfit_reopen_log(struct muster__outfit *outfit);
 void muster__outfit_close(struct muster__outfit *outfit);
 void muster__outfit_clear(struct muster__outfit *outfit);
 
-/* They belong to another daemon now: leave pid file and control socket where they are. */
+/* Another daemon has taken pid file and control socket: what it did not replace goes. */
 void muster__outfit_forget(struct muster__outfit *outfit);
+/* It may have taken them, and is gone: they are ours again. */
+void muster__outfit_restore(struct muster__outfit *outfit);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "master/generations.h"
 #include "master/listeners.h"
+#include "master/upgrade.h"
 #include "src/address.h"
 
 #include <jansson.h>
@@ -147,16 +148,26 @@ static json_t *reload_status(const struct muster__generations *all)
 			 "failure", all->failure);
 }
 
-json_t *muster__status(const struct muster__generations *all)
+static json_t *upgrade_status(const struct muster__upgrade *upgrade)
+{
+	const char *state = upgrade->count == 0 ? "none" : upgrade->failure != NULL ? "failed" : "ok";
+
+	if (upgrade->step != MUSTER__UPGRADE_NONE)
+		state = muster__upgrade_step_name(upgrade->step);
+	return json_pack("{s:s,s:i,s:i,s:s?}", "state", state, "count", (int)upgrade->count, "failed",
+			 (int)upgrade->failures, "failure", upgrade->failure);
+}
+
+json_t *muster__status(const struct muster__generations *all, const struct muster__upgrade *upgrade)
 {
 	const struct muster__service *service = all->current != NULL ? all->current : all->next;
 
-	return json_pack("{s:s,s:i,s:s,s:i,s:I,s:i,s:i,s:o,s:o,s:o,s:o}", "version", MUSTER_VERSION, "pid",
+	return json_pack("{s:s,s:i,s:s,s:i,s:I,s:i,s:i,s:o,s:o,s:o,s:o,s:o}", "version", MUSTER_VERSION, "pid",
 			 (int)getpid(), "state", muster__phase_name(muster__generations_phase(all)), "generation",
 			 service != NULL ? (int)service->generation : 0, "uptime_ms",
 			 (json_int_t)(muster__now_ms() - all->started_ms), "connections",
 			 (int)muster__scoreboard_sum(all->board), "max_connections",
-			 (int)muster__scoreboard_max(all->board), "reload", reload_status(all), "generations",
-			 generations_status(all), "workers", workers_status(all), "listeners",
-			 all_listeners_status(service));
+			 (int)muster__scoreboard_max(all->board), "reload", reload_status(all), "upgrade",
+			 upgrade_status(upgrade), "generations", generations_status(all), "workers",
+			 workers_status(all), "listeners", all_listeners_status(service));
 }

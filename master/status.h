@@ -4,8 +4,9 @@
 
 struct json_t;
 struct muster__generations;
+struct muster__upgrade;
 
 /* New. */
-struct json_t *muster__status(const struct muster__generations *all);
+struct json_t *muster__status(const struct muster__generations *all, const struct muster__upgrade *upgrade);
 
 #endif

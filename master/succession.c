@@ -1,6 +1,6 @@
 /*
- * Two generations share a socket by two descriptors of it; the kernel tells whether two are one socket. Until the heir counts
- * the elder has the path and the queue, so that an heir who fails takes nothing with it.
+ * Two generations share a socket by two descriptors of it; the kernel tells whether two are one socket. What the heir took is
+ * lent to it until it counts: the elder has the path and the queue, and an heir who fails takes nothing with it.
  */
 #include "master/succession.h"
 
@@ -20,7 +20,7 @@
 /* ---- offering */
 
 /* One of systemd's is known by the name it gave. */
-static const char *name_of(const struct muster__service *service, const struct muster__listening *listening)
+const char *muster__succession_name(const struct muster__service *service, const struct muster__listening *listening)
 {
 	const struct muster__config *config = service->config;
 	size_t i;
@@ -33,34 +33,54 @@ static const char *name_of(const struct muster__service *service, const struct m
 	return NULL;
 }
 
-static int offer(const struct muster__service *elder, const struct muster__listening *listening,
-		 struct muster__inherited *table)
-{
-	int copy = fcntl(listening->socket.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-
-	if (copy < 0)
-		return -errno;
-	return muster__inherited_add(table, copy, name_of(elder, listening), !listening->socket.foreign);
-}
+struct visit {
+	const struct muster__service *service;
+	muster__listening_visitor fn;
+	void *data;
+};
 
 /* The newest is in front, and several of one name are found in the order in which they were opened. */
-static int offer_from(const struct muster__service *elder, const struct muster__listening *listening,
-		      struct muster__inherited *table)
+static void visit_from(const struct visit *visit, struct muster__listening *listening)
 {
-	int err = listening != NULL ? offer_from(elder, LIST_NEXT(listening, link), table) : 0;
+	if (listening == NULL)
+		return;
+	visit_from(visit, LIST_NEXT(listening, link));
+	visit->fn(visit->service, listening, visit->data);
+}
 
-	return err == 0 && listening != NULL ? offer(elder, listening, table) : err;
+void muster__succession_each(const struct muster__service *service, muster__listening_visitor fn, void *data)
+{
+	struct visit visit = { service, fn, data };
+	size_t i;
+
+	for (i = 0; i < service->app_count; i++)
+		if (service->apps[i].cluster != NULL)
+			visit_from(&visit, LIST_FIRST(&service->apps[i].cluster->listenings));
+}
+
+struct offer {
+	struct muster__inherited *table;
+	int err;
+};
+
+static void offer(const struct muster__service *elder, struct muster__listening *listening, void *data)
+{
+	struct offer *to = data;
+	int copy = to->err == 0 ? fcntl(listening->socket.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
+
+	if (to->err == 0 && copy < 0)
+		to->err = -errno;
+	if (to->err == 0)
+		to->err = muster__inherited_add(to->table, copy, muster__succession_name(elder, listening),
+						!listening->socket.foreign);
 }
 
 int muster__succession_offer(const struct muster__service *elder, struct muster__inherited *table)
 {
-	int err = 0;
-	size_t i;
+	struct offer to = { table, 0 };
 
-	for (i = 0; i < elder->app_count && err == 0; i++)
-		if (elder->apps[i].cluster != NULL)
-			err = offer_from(elder, LIST_FIRST(&elder->apps[i].cluster->listenings), table);
-	return err;
+	muster__succession_each(elder, offer, &to);
+	return to.err;
 }
 
 /* ---- pairs */
@@ -87,18 +107,19 @@ static struct muster__listening *find_same(const struct muster__service *service
 	return NULL;
 }
 
-typedef void (*pair_function)(struct muster__listening *elder, struct muster__listening *heir);
+struct pairs {
+	const struct muster__service *elder;
+	void (*fn)(struct muster__listening *elder, struct muster__listening *heir);
+};
 
-static void each_pair(const struct muster__service *elder, const struct muster__service *heir, pair_function fn)
+static void pair(const struct muster__service *heir, struct muster__listening *listening, void *data)
 {
-	struct muster__listening *listening, *same;
-	size_t i;
+	const struct pairs *pairs = data;
+	struct muster__listening *same = find_same(pairs->elder, listening);
 
-	for (i = 0; i < heir->app_count; i++)
-		if (heir->apps[i].cluster != NULL)
-			LIST_FOREACH(listening, &heir->apps[i].cluster->listenings, link)
-	if ((same = find_same(elder, listening)) != NULL)
-		fn(same, listening);
+	(void)heir;
+	if (same != NULL)
+		pairs->fn(same, listening);
 }
 
 static void join(struct muster__listening *elder, struct muster__listening *heir)
@@ -115,41 +136,68 @@ static void join(struct muster__listening *elder, struct muster__listening *heir
 			    muster_strerror(err));
 }
 
-static void leave_to(struct muster__listening *loser)
+static void leave(struct muster__listening *listening)
 {
-	free(loser->socket.path);
-	loser->socket.path = NULL;
-	loser->handed_on = true;
+	free(listening->socket.path);
+	listening->socket.path = NULL;
+	listening->handed_on = true;
 }
 
 static void pass(struct muster__listening *elder, struct muster__listening *heir)
 {
 	muster__lanes_trim(heir);
 	muster__lanes_hand_on(elder, heir);
-	leave_to(elder);
+	leave(elder);
 	muster__handover_move_waiting(elder, heir);
 }
 
+/* What only the heir has goes to the elder's workers. */
 static void renounce(struct muster__listening *elder, struct muster__listening *heir)
 {
 	muster__lanes_hand_on(heir, elder);
-	leave_to(heir);
-	/* What only the heir has goes to the elder's workers. */
 	muster__lanes_take_queues(heir);
 	muster__handover_move_waiting(heir, elder);
 }
 
+static void own(const struct muster__service *heir, struct muster__listening *listening, void *data)
+{
+	(void)heir, (void)data;
+	listening->socket.lent = false;
+}
+
+void muster__succession_own(const struct muster__service *heir)
+{
+	muster__succession_each(heir, own, NULL);
+}
+
+static void leave_it(const struct muster__service *elder, struct muster__listening *listening, void *data)
+{
+	(void)elder, (void)data;
+	leave(listening);
+}
+
+void muster__succession_leave(const struct muster__service *elder)
+{
+	muster__succession_each(elder, leave_it, NULL);
+}
+
 void muster__succession_join(const struct muster__service *elder, const struct muster__service *heir)
 {
-	each_pair(elder, heir, join);
+	struct pairs pairs = { elder, join };
+
+	muster__succession_each(heir, pair, &pairs);
 }
 
 void muster__succession_pass(const struct muster__service *elder, const struct muster__service *heir)
 {
-	each_pair(elder, heir, pass);
+	struct pairs pairs = { elder, pass };
+
+	muster__succession_each(heir, pair, &pairs);
 }
 
 void muster__succession_renounce(const struct muster__service *elder, const struct muster__service *heir)
 {
-	each_pair(elder, heir, renounce);
+	struct pairs pairs = { elder, renounce };
+
+	muster__succession_each(heir, pair, &pairs);
 }

@@ -170,7 +170,7 @@ void muster__listener_close(struct muster__listener *listener, bool unlink_path)
 	struct stat status;
 
 	muster__fd_close(&listener->fd);
-	if (unlink_path && listener->path != NULL && lstat(listener->path, &status) == 0 &&
+	if (unlink_path && !listener->lent && listener->path != NULL && lstat(listener->path, &status) == 0 &&
 	    status.st_dev == listener->device && status.st_ino == listener->inode)
 		unlink(listener->path);
 	free(listener->path);

@@ -24,7 +24,7 @@ check() {
 		# After fork() the code of the primary becomes that of the worker: the one bridge.
 		bridge["master/spawn.c", "worker/worker.h"]
 
-		split("master/complain.c master/commands.c master/config.c master/ctl.c master/ctl_ask.c " \
+		split("master/bequest.c master/complain.c master/commands.c master/config.c master/ctl.c master/ctl_ask.c " \
 		      "master/ctl_print.c master/dump.c master/reader.c master/session.c master/status.c", list)
 		for (i in list) jansson[list[i]]
 		# sys/types.h for pid_t, which C does not have.

@@ -242,7 +242,7 @@ START_TEST(an_abstract_name_is_found)
 }
 END_TEST
 
-START_TEST(a_path_of_ours_goes_with_the_socket)
+START_TEST(a_path_of_ours_goes_with_the_socket_once_that_is_no_longer_lent)
 {
 	const char *path = folder_path("socket");
 
@@ -251,8 +251,10 @@ START_TEST(a_path_of_ours_goes_with_the_socket)
 	ck_assert_int_eq(take_at((struct muster_listen_options){ .path = folder_path("other") }), -ENOENT);
 	ck_assert_int_eq(take_at((struct muster_listen_options){ .path = path }), 0);
 	ck_assert_str_eq(taken.path, path);
+	ck_assert(taken.lent);
+	taken.lent = _i;
 	muster__listener_close(&taken, true);
-	ck_assert(!exists(path));
+	ck_assert_int_eq(exists(path), _i);
 }
 END_TEST
 
@@ -342,7 +344,7 @@ int main(void)
 	tcase_add_test(taking, without_ipv6_every_address_is_that_of_ipv4);
 	tcase_add_test(taking, any_port_is_the_one_it_was_for_a_listener_of_that_name);
 	tcase_add_test(taking, an_abstract_name_is_found);
-	tcase_add_test(taking, a_path_of_ours_goes_with_the_socket);
+	tcase_add_loop_test(taking, a_path_of_ours_goes_with_the_socket_once_that_is_no_longer_lent, 0, 2);
 	tcase_add_test(taking, a_path_of_anothers_stays);
 	tcase_add_test(taking, a_path_is_found_by_another_name_of_its_folder);
 	tcase_add_test(taking, a_socket_whose_path_is_gone_is_left);

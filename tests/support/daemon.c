@@ -109,7 +109,8 @@ static void execute(const struct daemon *daemon, const struct daemon_start *how,
 		putenv((char *)*variable);
 	if (how->prepare != NULL)
 		how->prepare();
-	execl(MUSTERD, "musterd", "-c", daemon->file, how->option, NULL);
+	execl(how->program != NULL ? how->program : MUSTERD, how->program != NULL ? how->program : "musterd", "-c",
+	      daemon->file, how->option, NULL);
 	_exit(127);
 }
 

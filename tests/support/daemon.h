@@ -26,6 +26,7 @@ struct daemon_start {
 	void (*prepare)(void);        /* in the child, just before exec */
 	const char *const *variables; /* "NAME=value", up to a NULL */
 	const char *option;           /* a word for its command line */
+	const char *program;          /* instead of MUSTERD */
 };
 
 /* Write a configuration: the members of its object, without "control", which is added. */
