@@ -184,10 +184,10 @@ static void on_line(enum muster_log_level level, const char *line, void *data)
 static bool is_journal(const struct stat *status)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
+	char *colon;
 
-	return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == status->st_dev &&
-	       inode == status->st_ino;
+	return stream != NULL && strtoull(stream, &colon, 10) == status->st_dev && *colon == ':' &&
+	       strtoull(colon + 1, NULL, 10) == status->st_ino;
 }
 
 /*

@@ -70,7 +70,7 @@ static void tell_status(struct muster__report *report)
 		 all->failure != NULL ? "; reload failed: " : "", all->failure != NULL ? all->failure : "");
 	if (strcmp(text, report->told) == 0 || (!is_news && now < report->told_ms + COUNTS_MS))
 		return;
-	strcpy(report->told, text);
+	memcpy(report->told, text, sizeof text);
 	report->told_ms = now;
 	report->told_ready = counts.ready;
 	report->told_phase = (int)phase;

@@ -248,7 +248,7 @@ static void post(struct muster__sd *sd, enum kind kind, int fd, const char *text
 	drop_outdated(sd, kind);
 	message->kind = kind;
 	message->fd = fd;
-	strcpy(message->text, text);
+	memcpy(message->text, text, strlen(text) + 1);
 	STAILQ_INSERT_TAIL(&sd->waiting, message, next);
 	sd->waiting_count++;
 	flush(sd);
@@ -367,19 +367,27 @@ bool muster__sd_name_of(char name[MUSTER__SD_NAME_MAX + 1], const char *listener
 	return true;
 }
 
+/* "%XX"; 0 if it is something else. */
+static char escaped(const char *text)
+{
+	char digits[3] = "";
+
+	if (text[0] != '%' || !isxdigit((unsigned char)text[1]) || !isxdigit((unsigned char)text[2]))
+		return 0;
+	memcpy(digits, text + 1, 2);
+	return (char)strtoul(digits, NULL, 16);
+}
+
 bool muster__sd_listener_of(char listener[MUSTER__SD_NAME_MAX + 1], const char *name)
 {
-	unsigned byte;
+	char byte;
 
 	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) > MUSTER__SD_NAME_MAX)
 		return false;
 	for (name += strlen(PREFIX); *name != '\0'; name++) {
-		if (*name == '%' && sscanf(name + 1, "%2X", &byte) == 1 && byte != 0 && name[2] != '\0') {
-			*listener++ = (char)byte;
-			name += 2;
-		} else {
-			*listener++ = *name;
-		}
+		byte = escaped(name);
+		*listener++ = byte != 0 ? byte : *name;
+		name += byte != 0 ? 2 : 0;
 	}
 	*listener = '\0';
 	return true;
