@@ -5,6 +5,7 @@
 #include "master/complain.h"
 
 #include "master/config.h"
+#include "master/source.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 enum {
 	WORD_MAX = 31, /* letters of a word for which a near one is sought */
 	PLACE_MAX = 4 * MUSTER__SHOWN_MAX,
+	DEPTH_MAX = 16, /* no table leads deeper */
 };
 
 __attribute__((format(printf, 1, 0))) static char *new_text_list(const char *format, va_list arguments)
@@ -108,9 +110,27 @@ static size_t format_path(const struct muster__json_path *path, char *text, size
 	return MIN(length + (size_t)MAX(n, 0), size - 1);
 }
 
+/* As it is called in its own file. The steps are kept in `steps`, from the last one. */
+static const struct muster__json_path *path_in(const struct muster__source *source, const struct muster__json_path *at,
+					       struct muster__json_path *steps, size_t room)
+{
+	if (!at || room == 0)
+		return NULL;
+	*steps = *at;
+	steps->parent = path_in(source, at->parent, steps + 1, room - 1);
+	/* The second one is an index into all listeners. */
+	if (!at->key && at->parent && !at->parent->parent)
+		steps->index -= source->first_listener;
+	return steps;
+}
+
 void muster__complain(struct muster__reader *reader, const struct muster__json_path *at, const char *format, ...)
 {
-	unsigned line = muster__locate_line(reader->text, at);
+	const struct muster__source *source = muster__source_of(reader, at);
+	const char *file = source ? source->file : reader->file;
+	struct muster__json_path steps[DEPTH_MAX];
+	const struct muster__json_path *own = source ? path_in(source, at, steps, DEPTH_MAX) : at;
+	unsigned line = muster__locate_line(source ? source->text : reader->text, own);
 	char place[PLACE_MAX] = "";
 	va_list arguments;
 	char *text;
@@ -118,10 +138,9 @@ void muster__complain(struct muster__reader *reader, const struct muster__json_p
 	va_start(arguments, format);
 	text = new_text_list(format, arguments);
 	va_end(arguments);
-	format_path(at, place, sizeof place);
+	format_path(own, place, sizeof place);
 	muster__add_line(reader,
-			 text ? muster__new_text("%s:%u: %s%s%s", reader->file, line, place, at ? ": " : "", text) :
-				NULL);
+			 text ? muster__new_text("%s:%u: %s%s%s", file, line, place, at ? ": " : "", text) : NULL);
 	free(text);
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 struct json_t;
+struct muster__source;
 struct muster__config;
 struct muster__config_errors;
 
@@ -16,6 +17,9 @@ enum { MUSTER__SHOWN_MAX = 72 /* bytes a message shows of a value */, MUSTER__LI
 struct muster__reader {
 	const char *file;
 	char *text;
+	struct muster__source *sources; /* files that it includes */
+	size_t source_count;
+	const char *current; /* the file of what is being read now; NULL: the first one */
 	struct muster__config *config;
 	struct muster__config_errors *errors;
 	int err; /* -ENOMEM once memory was missing */

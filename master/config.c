@@ -6,6 +6,7 @@
 
 #include "master/identities.h"
 #include "master/reader.h"
+#include "master/source.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -17,8 +18,6 @@
 #include <unistd.h>
 
 enum {
-	FILE_MAX = 16 << 20,
-	CHUNK = 16 << 10,
 	CONNECTIONS_MAX = 1000000000,
 	BACKOFF_MAX = 3600000,
 	FD_NAME_MAX = 255, /* systemd's */
@@ -172,6 +171,7 @@ static const struct muster__key root_keys[] = {
 	{ "applications", MUSTER__KIND_MAP, ROOT(applications),
 	  .count = offsetof(struct muster__config, application_count),
 	  .size = sizeof(struct muster__config_application), .object = &application_object, .required = true },
+	{ "include", MUSTER__KIND_PATTERNS, .required = false },
 	{ "pid_file", MUSTER__KIND_FILE, ROOT(pid_file) },
 	{ "user", MUSTER__KIND_TEXT, ROOT(user) },
 	{ "group", MUSTER__KIND_TEXT, ROOT(group) },
@@ -334,25 +334,41 @@ static bool is_same_place(const struct muster__config_listener *a, const struct 
 	return a->port && a->port == b->port && is_same(a->host ? a->host : "::", b->host ? b->host : "::");
 }
 
+/* New: how a message about one listener calls another. */
+static char *place_of(struct muster__reader *reader, const struct muster__json_path *at, size_t index)
+{
+	struct muster__json_path other = { .parent = at->parent, .index = index };
+	const struct muster__source *source = muster__source_of(reader, &other);
+	char *text;
+
+	if (source == muster__source_of(reader, at))
+		text = muster__new_text("listeners[%zu]", index - (source ? source->first_listener : 0));
+	else
+		text = muster__new_text("listeners[%zu] of %s", index - (source ? source->first_listener : 0),
+					source ? source->file : reader->file);
+	if (!text)
+		reader->err = -ENOMEM;
+	return text;
+}
+
 static void check_twins(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
 			size_t first)
 {
 	const struct muster__config_listener *a = &reader->config->listeners[first];
 	const struct muster__config_listener *b = &reader->config->listeners[at->index];
 	struct muster__json_path step = { .parent = at, .key = b->path ? "path" : "port" };
-	char text[MUSTER__SHOWN_MAX];
+	char text[MUSTER__SHOWN_MAX], *other = place_of(reader, at, first);
 	bool same_place = is_same_place(a, b);
 
 	if (same_place)
-		muster__complain(reader, &step, "listeners[%zu] listens there already", first);
-	if (!is_same(a->name, b->name))
-		return;
+		muster__complain(reader, &step, "%s listens there already", other);
 	step.key = "name";
-	if (has(value, "name"))
-		muster__complain(reader, &step, "listeners[%zu] has this name already", first);
-	else if (!same_place)
-		muster__complain(reader, at, "its default name, %s, is the name of listeners[%zu]: give it a \"name\"",
-				 muster__quote(b->name, text), first);
+	if (is_same(a->name, b->name) && has(value, "name"))
+		muster__complain(reader, &step, "%s has this name already", other);
+	else if (is_same(a->name, b->name) && !same_place)
+		muster__complain(reader, at, "its default name, %s, is the name of %s: give it a \"name\"",
+				 muster__quote(b->name, text), other);
+	free(other);
 }
 
 /* Whether the listener's application is known, and now linked. */
@@ -469,50 +485,17 @@ static void check_root(struct muster__reader *reader, const struct muster__node 
 
 /* The file. */
 
-static int read_text_of_file(const char *file, char **text, size_t *length)
+static int read_file(struct muster__reader *reader)
 {
-	FILE *stream = fopen(file, "re");
-	size_t size = CHUNK, n = 1;
-	char *grown;
-	int err = 0;
+	int err;
+	json_t *root = muster__source_load(reader, &err);
 
-	if (!stream)
-		return -errno;
-	for (; !err && n > 0; size *= 2) {
-		grown = realloc(*text, size);
-		if (!grown) {
-			err = -ENOMEM;
-			break;
-		}
-		*text = grown;
-		n = fread(*text + *length, 1, size - *length - 1, stream);
-		*length += n;
-		(*text)[*length] = '\0';
-		if (ferror(stream))
-			err = -errno;
-		else if (*length > FILE_MAX)
-			err = -EFBIG;
-	}
-	fclose(stream);
-	return err;
-}
-
-static int read_root(struct muster__reader *reader, size_t length)
-{
-	json_error_t error;
-	json_t *root = json_loadb(reader->text, length, JSON_REJECT_DUPLICATES, &error);
-
-	if (root) {
-		muster__put_fallbacks(&root_object, reader->config);
-		muster__read_keys(reader, &root_object,
-				  &(struct muster__node){ .value = root, .base = reader->config });
-		json_decref(root);
-	} else if (json_error_code(&error) == json_error_out_of_memory) {
-		reader->err = -ENOMEM;
-	} else {
-		muster__add_line(reader, muster__new_text("%s:%d:%d: %s", reader->file, MAX(error.line, 1),
-							  MAX(error.column, 1), error.text));
-	}
+	if (!root)
+		return err;
+	muster__source_include(reader, root);
+	muster__put_fallbacks(&root_object, reader->config);
+	muster__read_keys(reader, &root_object, &(struct muster__node){ .value = root, .base = reader->config });
+	json_decref(root);
 	if (reader->err)
 		return reader->err;
 	return reader->errors->count > 0 ? -EINVAL : 0;
@@ -521,7 +504,6 @@ static int read_root(struct muster__reader *reader, size_t length)
 int muster__config_load(struct muster__config **config, const char *file, struct muster__config_errors *errors)
 {
 	struct muster__reader reader = { .file = file, .errors = errors };
-	size_t length = 0;
 	int err;
 
 	*config = NULL;
@@ -529,12 +511,9 @@ int muster__config_load(struct muster__config **config, const char *file, struct
 	reader.config = calloc(1, sizeof *reader.config);
 	if (!reader.config)
 		return -ENOMEM;
-	err = read_text_of_file(file, &reader.text, &length);
-	if (err)
-		muster__add_line(&reader, muster__new_text("%s: %s", file, strerror(-err)));
-	else
-		err = read_root(&reader, length);
+	err = read_file(&reader);
 	free(reader.text);
+	muster__sources_free(&reader);
 	if (err) {
 		muster__config_free(reader.config);
 		return err;

@@ -142,6 +142,8 @@ static json_t *dump_key(const struct muster__config *config, const struct muster
 	case MUSTER__KIND_APPLICATION: return dump_application(config, key, base);
 	case MUSTER__KIND_PROGRAM: return dump_words(key, base);
 	case MUSTER__KIND_VARIABLES: return dump_variables(key, base);
+	/* What was included is part of it now. */
+	case MUSTER__KIND_PATTERNS: return NULL;
 	case MUSTER__KIND_OBJECT: return dump_part(config, key, base);
 	case MUSTER__KIND_LIST:
 	case MUSTER__KIND_MAP: return dump_structs(config, key, base);

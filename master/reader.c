@@ -4,6 +4,7 @@
 #include "master/reader.h"
 
 #include "master/config.h"
+#include "master/source.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -143,14 +144,14 @@ static const char *expected_instead(const char *text)
 	return NULL;
 }
 
-/* A new path: as it is if absolute, else from the folder of the file. */
-static char *resolve(const struct muster__reader *reader, const char *path)
+char *muster__resolve_path(const struct muster__reader *reader, const char *path)
 {
-	const char *slash = strrchr(reader->file, '/');
+	const char *file = reader->current ? reader->current : reader->file;
+	const char *slash = strrchr(file, '/');
 
 	if (*path == '/' || !slash)
 		return strdup(path);
-	return muster__new_text("%.*s%s", (int)(slash + 1 - reader->file), reader->file, path);
+	return muster__new_text("%.*s%s", (int)(slash + 1 - file), file, path);
 }
 
 static void read_text(struct muster__reader *reader, const struct muster__node *node)
@@ -168,7 +169,7 @@ static void read_text(struct muster__reader *reader, const struct muster__node *
 	if (kind == MUSTER__KIND_TARGET && strcmp(text, "stderr") == 0)
 		return;
 	is_path = kind != MUSTER__KIND_TEXT && !(kind == MUSTER__KIND_SOCKET && *text == '@');
-	muster__put_text(reader, slot, is_path ? resolve(reader, text) : strdup(text));
+	muster__put_text(reader, slot, is_path ? muster__resolve_path(reader, text) : strdup(text));
 	if (kind == MUSTER__KIND_SOCKET && *slot && strlen(*slot) > MUSTER__CONFIG_PATH_MAX)
 		muster__complain(reader, node->at, "\"%s\" is %zu bytes long, the path of a socket at most %d", *slot,
 				 strlen(*slot), MUSTER__CONFIG_PATH_MAX);
@@ -184,7 +185,7 @@ static void read_application(struct muster__reader *reader, const struct muster_
 
 char *muster__absolute_path(const struct muster__reader *reader, const char *path)
 {
-	char *relative = resolve(reader, path), *folder, *absolute;
+	char *relative = muster__resolve_path(reader, path), *folder, *absolute;
 
 	if (!relative || *relative == '/')
 		return relative;
@@ -270,6 +271,18 @@ static void read_variables(struct muster__reader *reader, const struct muster__n
 	}
 }
 
+/* They have been followed already. */
+static void read_patterns(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	const json_t *pattern;
+
+	if (!json_is_array(node->value))
+		muster__complain_kind(reader, node->at, "an array of strings", node->value);
+	json_array_foreach(node->value, step.index, pattern) if (json_string_length(pattern) == 0)
+		muster__complain_kind(reader, &step, "a string that is not empty", pattern);
+}
+
 static void free_strings(char **strings)
 {
 	for (char **each = strings; each && *each; each++)
@@ -294,7 +307,9 @@ void muster__read_keys(struct muster__reader *reader, const struct muster__gramm
 {
 	struct muster__json_path step = { .parent = node->at };
 	struct muster__node member = { .at = &step, .base = node->base };
+	const struct muster__source *source = muster__source_of(reader, node->at);
 
+	reader->current = source ? source->file : NULL;
 	if (!json_is_object(node->value)) {
 		muster__complain_kind(reader, node->at, "an object", node->value);
 		return;
@@ -417,6 +432,7 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 		[MUSTER__KIND_MAP] = read_map,
 		[MUSTER__KIND_PROGRAM] = read_program,
 		[MUSTER__KIND_VARIABLES] = read_variables,
+		[MUSTER__KIND_PATTERNS] = read_patterns,
 	};
 
 	functions[node->key->kind](reader, node);

@@ -24,6 +24,7 @@ enum muster__kind {
 	MUSTER__KIND_APPLICATION, /* a name, looked up when all applications are known */
 	MUSTER__KIND_PROGRAM,     /* an array of strings, kept as a list that a NULL ends */
 	MUSTER__KIND_VARIABLES,   /* an object of strings, kept as a list of "NAME=value" that a NULL ends */
+	MUSTER__KIND_PATTERNS,    /* an array of patterns of files, which are not kept */
 	MUSTER__KIND_OBJECT,      /* an object whose values are kept in the same struct */
 	MUSTER__KIND_LIST,        /* an array of objects, kept as an array of structs */
 	MUSTER__KIND_MAP,         /* an object of objects, kept as an array of structs that begin with their name */
@@ -77,6 +78,9 @@ void muster__free_values(const struct muster__grammar *object, void *base);
 
 /* A new text, or NULL if there was no memory for it, into its place. */
 void muster__put_text(struct muster__reader *reader, char **slot, char *text);
+
+/* A new path: as it is if absolute, else from the folder of the file. */
+char *muster__resolve_path(const struct muster__reader *reader, const char *path);
 
 /* A new path that is the same from every current folder: as it is if absolute, else from the folder of the file. */
 char *muster__absolute_path(const struct muster__reader *reader, const char *path);
