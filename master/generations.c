@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENDING_MAX 8 /* of those that drain; the oldest has to hurry for one more */
+#define DRAINING_MAX 8
+#define ENDING_MAX 16 /* with those that were stopped: a reload waits for one of them to go */
 
 /* All lines in one text. */
 static char *text_of(const struct muster__config_errors *why, int err)
@@ -41,25 +42,35 @@ static void log_lines(const struct muster__config_errors *why)
 
 /* ---- the end of one */
 
+static bool may_begin(const struct muster__generations *all)
+{
+	return all->due && !all->paused && !all->stopping && all->next == NULL && all->current != NULL &&
+	       all->ending_count < ENDING_MAX;
+}
+
 static void begin_if_due(struct muster__generations *all)
 {
-	if (all->due && !all->paused && !all->stopping && all->next == NULL && all->current != NULL)
+	if (may_begin(all))
 		muster__loop_queue(all->loop, &all->begin);
 }
 
+/* One that is stopped is gone soon; of those that drain the oldest has to hurry for one more. */
 static void let_end(struct muster__generations *all, struct muster__service *service)
 {
-	struct muster__service *oldest;
-	unsigned count = 0;
+	struct muster__service *each, *oldest = NULL;
+	unsigned draining = 0;
 
 	TAILQ_INSERT_TAIL(&all->ending, service, link);
-	TAILQ_FOREACH(oldest, &all->ending, link)
-	count++;
-	oldest = TAILQ_FIRST(&all->ending);
-	if (count <= ENDING_MAX || oldest->phase >= MUSTER__PHASE_STOPPING)
+	all->ending_count++;
+	TAILQ_FOREACH_REVERSE(each, &all->ending, muster__services, link)
+	if (each->phase < MUSTER__PHASE_STOPPING) {
+		oldest = each;
+		draining++;
+	}
+	if (draining <= DRAINING_MAX)
 		return;
 	muster__log(MUSTER_LOG_WARN, "generation %u is stopped: %u later ones drain as well", oldest->generation,
-		    count - 1);
+		    draining - 1);
 	muster__service_stop(oldest);
 }
 
@@ -103,6 +114,12 @@ static void give_up(struct muster__generations *all, int err)
 	settle(all, text_of(&service->why, err));
 }
 
+static void remove_ending(struct muster__generations *all, struct muster__service *service)
+{
+	TAILQ_REMOVE(&all->ending, service, link);
+	all->ending_count--;
+}
+
 static void on_ended(struct muster__service *service)
 {
 	struct muster__generations *all = service->data;
@@ -110,11 +127,12 @@ static void on_ended(struct muster__service *service)
 	if (service == all->current)
 		all->current = NULL;
 	else
-		TAILQ_REMOVE(&all->ending, service, link);
+		remove_ending(all, service);
 	muster__log(MUSTER_LOG_INFO, "generation %u: gone", service->generation);
 	muster__service_free(service);
 	if (all->current == NULL && all->next == NULL && TAILQ_EMPTY(&all->ending))
 		all->ops->ended(all);
+	begin_if_due(all);
 }
 
 /* ---- the beginning of one */
@@ -222,7 +240,7 @@ static void run_begin(struct muster__task *task)
 {
 	struct muster__generations *all = MUSTER__CONTAINER(task, struct muster__generations, begin);
 
-	if (all->due && !all->paused && !all->stopping && all->next == NULL)
+	if (may_begin(all))
 		reload(all);
 }
 
@@ -336,7 +354,7 @@ void muster__generations_clear(struct muster__generations *all)
 	struct muster__service *service;
 
 	while ((service = TAILQ_FIRST(&all->ending)) != NULL) {
-		TAILQ_REMOVE(&all->ending, service, link);
+		remove_ending(all, service);
 		muster__service_free(service);
 	}
 	muster__service_free(all->next);

@@ -35,7 +35,8 @@ struct muster__generations {
 	struct muster__service *current;    /* NULL until the first has committed */
 	struct muster__service *next;       /* it starts; or NULL */
 	struct muster__services ending;     /* oldest first */
-	unsigned count;                     /* there have been so many */
+	unsigned ending_count;
+	unsigned count; /* there have been so many */
 	uint64_t started_ms;
 	unsigned reloads, failures;
 	char *failure;                         /* of the last reload; NULL: it went well */

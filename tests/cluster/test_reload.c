@@ -506,7 +506,7 @@ START_TEST(generations_that_drain_are_bounded)
 		fds[i] = connected(port);
 		hang_up(daemon);
 		until(daemon_number(daemon, "generation") == i + 2);
-		ck_assert_uint_le(generations(daemon), 1 + 8 + 1);
+		ck_assert_uint_le(generations(daemon), 1 + 16 + 1);
 	}
 	client_expect_end(fds[0]);
 	talk(fds[11], "still there?");
