@@ -594,6 +594,8 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 		complain(channel, "a line that is no JSON");
 	else if (!line.is_handle && (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK))
 		got_answer(channel, line.kind == MUSTER__LINE_ACK);
+	else if (line.act == MUSTER__ACT_HELLO)
+		channel->is_muster = true;
 	else if (line.kind == MUSTER__LINE_CLUSTER || (line.kind == MUSTER__LINE_USER && !is_lost(&line, fd)))
 		channel->ops->line(channel, &line, &fd);
 	else if (!line.is_handle && line.kind == MUSTER__LINE_SOCKETS)

@@ -45,7 +45,8 @@ struct muster__channel {
 	int fd;
 	enum { MUSTER__CHANNEL_OPEN = 0, MUSTER__CHANNEL_ENDING, MUSTER__CHANNEL_ENDED, MUSTER__CHANNEL_CLOSED } state;
 	bool reading, full;
-	bool broken; /* nothing can be written any more; what can still be read is */
+	bool is_muster; /* so is the other side: it takes what Node would not understand */
+	bool broken;    /* nothing can be written any more; what can still be read is */
 	/* in */
 	char *partial; /* the beginning of a line */
 	size_t partial_length, partial_room;

@@ -141,6 +141,8 @@ static void set_role(const struct muster__plan *plan)
 {
 	muster__environment_set_number("NODE_CHANNEL_FD", CHANNEL_FD);
 	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
+	/* Whoever is one of us may say so; the number is for those whose parent is somebody else. */
+	muster__environment_set_number("MUSTER_PARENT", (unsigned)getppid());
 	/* A child that is no worker has neither id nor slot. */
 	if (plan->id != 0)
 		muster__environment_set_number("NODE_UNIQUE_ID", plan->id);

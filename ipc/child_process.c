@@ -181,7 +181,7 @@ static const struct muster__class child_class = { "child", child_turn, child_aba
 static int child_main(const struct muster__plan *plan)
 {
 	struct muster_loop *loop = muster_loop_new();
-	struct muster_channel *parent = loop != NULL ? muster__channel_to_parent(loop, plan->channel_fd) : NULL;
+	struct muster_channel *parent = loop != NULL ? muster__channel_to_parent(loop, plan->channel_fd, true) : NULL;
 	int err = parent != NULL ? plan->child(parent, plan->data) : -ENOMEM;
 
 	if (err < 0)
@@ -256,6 +256,7 @@ static int give_birth(struct muster_child *child, struct muster__plan *plan, boo
 		err = muster__channel_init(&child->wire, child->object.loop, pair[0], &wire_ops);
 	else
 		muster__fd_close(&pair[0]);
+	child->wire.is_muster = plan->exec == NULL;
 	if (err == 0)
 		err = muster__child_fork(plan, child_main, &child->pid, &child->pidfd);
 	if (err == 0 && (err = watch(child)) < 0)

@@ -123,6 +123,7 @@ static enum muster__act act_of(const json_t *json, bool ours)
 		{ "room", MUSTER__ACT_ROOM, true },
 		{ "stop", MUSTER__ACT_STOP, true },
 		{ "log", MUSTER__ACT_LOG, true },
+		{ "hello", MUSTER__ACT_HELLO, true },
 	};
 	const char *name = json_string_value(json);
 	size_t length = json_string_length(json), i;
@@ -199,6 +200,14 @@ static const char *internal_command(const json_t *json)
 	return cmd != NULL && strncmp(cmd, "NODE_", 5) == 0 && cmd[5] != '\0' ? cmd : NULL;
 }
 
+static void read_unread(struct muster__line *line, const json_t *ours)
+{
+	const json_t *unread = json_object_get(ours, "unread");
+
+	line->unread = json_string_value(unread);
+	line->unread_length = json_string_length(unread);
+}
+
 /* The innermost wrapping says it; what is not ours to know is a bare descriptor. */
 static enum muster_handle_type handle_type_of(const json_t *json)
 {
@@ -218,6 +227,7 @@ static void classify(struct muster__line *line)
 		line->is_handle = true;
 		line->handle_type = handle_type_of(line->json);
 		read_key(line, line->json);
+		read_unread(line, json_object_get(line->json, "muster"));
 		line->json = json_object_get(line->json, "msg");
 		cmd = internal_command(line->json);
 	}

@@ -31,6 +31,7 @@ enum muster__act {
 	MUSTER__ACT_ROOM,      /* NODE_MUSTER: a worker that had refused, or the primary waits for, has room again */
 	MUSTER__ACT_STOP,      /* NODE_MUSTER: flush what is queued and end */
 	MUSTER__ACT_LOG,       /* NODE_MUSTER, with a descriptor: it is standard error from now on */
+	MUSTER__ACT_HELLO,     /* NODE_MUSTER: a child that was told that its parent is one of us is so as well */
 	MUSTER__ACT_GET_COUNT, /* NODE_SOCKET_*: how many of these have you open? So many. Tell me when none is. None is. */
 	MUSTER__ACT_COUNT,
 	MUSTER__ACT_NOTIFY_CLOSE,
@@ -47,6 +48,8 @@ struct muster__line {
 	unsigned count;  /* of ACT_COUNT */
 	const char *key; /* not terminated; borrowed from the text or the json. Of a user's: its socket's, or NULL */
 	size_t key_length;
+	const char *unread; /* of a user's: bytes of its socket that were read before it was sent, in base64; or NULL */
+	size_t unread_length;
 	const char *text; /* the line, borrowed */
 	size_t length;
 	struct json_t *json; /* the message itself, out of its wrapping; NULL for the few lines known by their shape */

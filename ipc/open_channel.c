@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 struct open_channel {
 	struct muster__object object;
@@ -118,12 +119,13 @@ static void follow_listeners(struct muster_channel *face)
 		muster__object_unref(face->object);
 }
 
-struct muster_channel *muster__channel_to_parent(struct muster_loop *loop, int fd)
+struct muster_channel *muster__channel_to_parent(struct muster_loop *loop, int fd, bool is_muster)
 {
 	struct muster_channel *channel = muster_channel_open(loop, fd);
 
 	if (channel == NULL)
 		return NULL;
+	channel->wire->is_muster = is_muster;
 	channel->heard_changed = follow_listeners;
 	follow_listeners(channel);
 	return channel;
@@ -131,8 +133,15 @@ struct muster_channel *muster__channel_to_parent(struct muster_loop *loop, int f
 
 struct muster_channel *muster_channel_from_env(struct muster_loop *loop)
 {
-	int fd;
+	static const char hello[] = "{\"cmd\":\"NODE_MUSTER\",\"act\":\"hello\"}\n";
+	struct muster_channel *channel;
+	int fd, parent;
 	int err = muster__environment_take_channel(&fd);
+	/* It may have come down from a grandparent, past a parent that knows nothing of us. */
+	bool is_muster = muster__environment_take_number("MUSTER_PARENT", &parent) && parent == (int)getppid();
 
-	return err < 0 ? muster__no_object(err) : muster__channel_to_parent(loop, fd);
+	channel = err < 0 ? muster__no_object(err) : muster__channel_to_parent(loop, fd, is_muster);
+	if (channel != NULL && is_muster)
+		muster__channel_print(channel->wire, hello, sizeof hello - 1);
+	return channel;
 }

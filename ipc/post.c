@@ -1,12 +1,15 @@
 /* A message owns its descriptor: what nobody takes is closed, on both sides. */
 #include "ipc/post.h"
 
+#include "src/encoding.h"
 #include "src/error.h"
 #include "src/fd.h"
 #include "src/sized.h"
 #include "src/socket_state.h"
+#include "src/unread.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <muster/server.h>
@@ -23,10 +26,14 @@ static const char *const wire_types[] = {
 	[MUSTER_HANDLE_SERVER] = "net.Server",
 };
 
+#define UNREAD_MAX ((size_t)4 * 1024 * 1024)
+
 /* A line in the making. */
 struct draft {
 	char *line;
 	size_t length;
+	char *unread; /* what the socket takes along, in base64; or NULL */
+	size_t unread_length;
 	struct muster__sent_list *list; /* of the server that the socket belongs to; or NULL */
 };
 
@@ -40,6 +47,9 @@ static void wrap(struct draft *draft, enum muster_handle_type type, const char *
 	if (draft->list != NULL)
 		draft->length += (size_t)sprintf(draft->line + draft->length, ",\"key\":\"%s\"",
 						 muster__sent_list_key(draft->list));
+	if (draft->unread != NULL)
+		draft->length +=
+			(size_t)sprintf(draft->line + draft->length, ",\"muster\":{\"unread\":\"%s\"}", draft->unread);
 	draft->line[draft->length++] = '}';
 }
 
@@ -51,7 +61,7 @@ static int make_line(const struct muster_message *message, struct draft *draft)
 	size_t size = body != NULL ? strlen(body) : message->length;
 	int err = text == NULL || size == 0 || memchr(text, '\n', size) != NULL ? -EINVAL : 0;
 
-	draft->line = err == 0 ? malloc(size + MUSTER__SENT_KEY_MAX + 96) : NULL;
+	draft->line = err == 0 ? malloc(size + draft->unread_length + MUSTER__SENT_KEY_MAX + 128) : NULL;
 	if (err == 0 && draft->line == NULL)
 		err = -ENOMEM;
 	if (err == 0 && message->handle_type != MUSTER_HANDLE_NONE) {
@@ -73,10 +83,23 @@ static int duplicate(int fd)
 	return fd < 0 ? MUSTER_EHANDLETYPE : copy < 0 ? -errno : copy;
 }
 
+/* What waits to be read again is on the line already. */
+static int take_descriptor(struct muster_socket *socket)
+{
+	struct evbuffer *unread = muster__unread_take(socket);
+	int fd = muster_socket_take_fd(socket);
+
+	if (unread != NULL && fd < 0)
+		muster__unread_put_back(socket, unread);
+	else if (unread != NULL)
+		evbuffer_free(unread);
+	return fd;
+}
+
 static int descriptor_of_socket(struct muster_socket *socket, bool keep_open)
 {
 	return keep_open || muster_socket_fd(socket) < 0 ? duplicate(muster_socket_fd(socket)) :
-							   muster_socket_take_fd(socket);
+							   take_descriptor(socket);
 }
 
 /* The descriptor that travels, given away; negative: why it cannot. */
@@ -129,6 +152,27 @@ static int refuse(struct muster_message *message, int err)
 	return err;
 }
 
+/*
+ * Bytes that were read and not used up go with the socket: to Node they would be lost, so it does not get it. One that stays
+ * open keeps them.
+ */
+static int find_unread(struct muster__channel *wire, const struct muster_message *message, struct draft *draft)
+{
+	const char *unread = NULL;
+	size_t length = 0;
+
+	if (message->handle_type == MUSTER_HANDLE_SOCKET && !message->keep_open)
+		unread = muster__unread_peek(message->handle.socket, &length);
+	if (unread == NULL)
+		return 0;
+	if (!wire->is_muster)
+		return -ENOTSUP;
+	if (length > UNREAD_MAX)
+		return -EMSGSIZE;
+	draft->unread = muster__text_of(MUSTER_ENCODING_BASE64, unread, length, &draft->unread_length);
+	return draft->unread != NULL ? 0 : -ENOMEM;
+}
+
 int muster__post_send(struct muster__channel *wire, const struct muster_message *message, size_t size)
 {
 	struct draft draft = { 0 };
@@ -139,13 +183,16 @@ int muster__post_send(struct muster__channel *wire, const struct muster_message 
 		return err;
 	if ((unsigned)mine.handle_type > MUSTER_HANDLE_SERVER)
 		return MUSTER_EHANDLETYPE;
-	err = find_list(wire, &mine, &draft);
+	err = find_unread(wire, &mine, &draft);
+	if (err == 0)
+		err = find_list(wire, &mine, &draft);
 	if (err == 0)
 		err = make_line(&mine, &draft);
 	err = err == 0 ? send_draft(wire, &mine, &draft) : refuse(&mine, err);
 	if (draft.list != NULL)
 		muster__sent_list_settle(draft.list);
 	free(draft.line);
+	free(draft.unread);
 	return err;
 }
 
@@ -191,14 +238,34 @@ static void count(const struct muster__post *post, struct muster_socket *socket)
 		muster__socket_lists_got(&wire->sockets, post->line->key, post->line->key_length, socket);
 }
 
+static int give_unread(const struct muster__line *line, struct muster_socket *socket)
+{
+	size_t length;
+	void *bytes;
+	int err;
+
+	if (line->unread == NULL)
+		return 0;
+	err = muster__encode(MUSTER_ENCODING_BASE64, line->unread, line->unread_length, &bytes, &length);
+	if (err < 0)
+		return err;
+	err = muster_socket_unshift(socket, bytes, length);
+	free(bytes);
+	return err;
+}
+
 struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop)
 {
 	int fd = muster_message_take_fd(message);
 	struct muster_socket *socket = fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
 
-	if (socket != NULL && message->post != NULL)
-		count(message->post, socket);
-	return socket;
+	if (socket == NULL || message->post == NULL)
+		return socket;
+	count(message->post, socket);
+	if (give_unread(message->post->line, socket) == 0)
+		return socket;
+	muster_socket_destroy(socket, 0);
+	return muster__no_object(-ENOMEM);
 }
 
 struct muster_server *muster_message_take_server(struct muster_message *message, struct muster_loop *loop)

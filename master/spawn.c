@@ -37,7 +37,7 @@ static void on_online(struct muster__process *process, const struct muster__line
 	if (process->peer.online)
 		return;
 	process->peer.online = true;
-	process->is_muster = muster__online_is_muster(line->json);
+	process->is_muster = process->peer.channel.is_muster = muster__online_is_muster(line->json);
 	MUSTER__PEER_EMIT(&process->peer, on_online, &process->peer);
 }
 

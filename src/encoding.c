@@ -385,6 +385,24 @@ int muster__decode_end(struct muster__decoder *decoder, char **text, size_t *tex
 	return 0;
 }
 
+char *muster__text_of(enum muster_encoding encoding, const void *bytes, size_t length, size_t *text_length)
+{
+	struct muster__decoder *decoder = muster__decoder_new(encoding);
+	char *text = NULL, *part;
+	size_t first = 0, rest = 0;
+
+	if (decoder != NULL && muster__decode(decoder, bytes, length, &part, &first) == 0 &&
+	    (text = malloc(first + EXTRA + 1)) != NULL) {
+		memcpy(text, part, first);
+		if (muster__decode_end(decoder, &part, &rest) == 0)
+			memcpy(text + first, part, rest);
+		text[first + rest] = '\0';
+		*text_length = first + rest;
+	}
+	muster__decoder_free(decoder);
+	return text;
+}
+
 /* ---- From text to bytes. Each returns how many there are. */
 
 static size_t encode_points(const char *text, size_t length, unsigned char *bytes, put_point *put)

@@ -30,6 +30,9 @@ int muster__decode(struct muster__decoder *decoder, const void *bytes, size_t le
  */
 int muster__decode_end(struct muster__decoder *decoder, char **text, size_t *text_length);
 
+/* buffer.toString(encoding) of what is whole: new text, with a NUL behind it; NULL: no memory, or no such encoding. */
+char *muster__text_of(enum muster_encoding encoding, const void *bytes, size_t length, size_t *text_length);
+
 /*
  * Buffer.from(text, encoding). `bytes` is new: free() it, even if *out_length is 0. The text is UTF-8; what in it is
  * none counts as U+FFFD, except that to UTF-8 and to bytes it is copied as it is.

@@ -16,8 +16,10 @@
 #include "src/sized.h"
 #include "src/socket_write.h"
 #include "src/tune.h"
+#include "src/unread.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -54,6 +56,7 @@ static void emit_close(struct muster_socket *socket)
 }
 
 static void reset_now(struct muster_socket *socket);
+static void read_again(struct muster_socket *socket);
 
 static void emit_connected(struct muster_socket *socket)
 {
@@ -94,6 +97,8 @@ static void socket_turn(struct muster__object *object)
 	free_spent(socket);
 	if (socket->connected_due)
 		emit_connected(socket);
+	if (muster__unread_waits(socket) && muster__socket_wants_input(socket))
+		read_again(socket);
 	muster__socket_complete(socket);
 	if (socket->finish_due)
 		emit_finish(socket);
@@ -188,6 +193,16 @@ static void peer_ended(struct muster_socket *socket)
 		muster_socket_destroy(socket, 0);
 }
 
+/* What was given back, as if it had just been read. */
+static void read_again(struct muster_socket *socket)
+{
+	struct evbuffer *unread = muster__unread_take(socket);
+	size_t length = evbuffer_get_length(unread);
+
+	emit_data(socket, (const char *)evbuffer_pullup(unread, -1), length);
+	evbuffer_free(unread);
+}
+
 static void on_input(evutil_socket_t fd, short what, void *data)
 {
 	struct muster_socket *socket = data;
@@ -195,6 +210,10 @@ static void on_input(evutil_socket_t fd, short what, void *data)
 	ssize_t length;
 
 	(void)what;
+	if (muster__unread_waits(socket)) {
+		read_again(socket);
+		return;
+	}
 	if (buffer == NULL) {
 		muster__socket_fail(socket, -ENOMEM, "read");
 		return;
@@ -567,7 +586,7 @@ int muster_socket_take_fd(struct muster_socket *socket)
 
 	if (fd < 0 || socket->destroyed)
 		return -ENOTCONN;
-	if (muster__output_is_pending(socket->output))
+	if (muster__output_is_pending(socket->output) || muster__unread_waits(socket))
 		return -EBUSY;
 	/* Out of epoll first: the descriptor lives on elsewhere, and so would the registration. */
 	muster__event_del(socket->object.loop, &socket->read);

@@ -6,6 +6,7 @@
 #include "src/idle.h"
 #include "src/output.h"
 #include "src/socket_write.h"
+#include "src/unread.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -43,6 +44,17 @@ static int count_bytes(struct muster_socket *socket, struct bufferevent *buffere
 	return 0;
 }
 
+/* It has been counted, too. */
+static void move_unread(struct muster_socket *socket, struct bufferevent *bufferevent)
+{
+	struct evbuffer *unread = muster__unread_take(socket);
+
+	if (unread == NULL)
+		return;
+	evbuffer_add_buffer(bufferevent_get_input(bufferevent), unread);
+	evbuffer_free(unread);
+}
+
 struct bufferevent *muster_socket_bufferevent(struct muster_socket *socket)
 {
 	struct bufferevent *bufferevent;
@@ -61,6 +73,7 @@ struct bufferevent *muster_socket_bufferevent(struct muster_socket *socket)
 	muster__socket_ignore_hangup(socket);
 	bufferevent_setfd(bufferevent, socket->fd);
 	muster__output_move(socket->output, bufferevent_get_output(bufferevent));
+	move_unread(socket, bufferevent);
 	if (count_bytes(socket, bufferevent) == 0)
 		return bufferevent;
 	muster__socket_fail(socket, -ENOMEM, "bufferevent");

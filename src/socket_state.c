@@ -9,6 +9,7 @@
 #include "src/fd.h"
 #include "src/idle.h"
 #include "src/output.h"
+#include "src/unread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -82,6 +83,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 	socket->watch = MUSTER__WATCH_NOTHING;
 	muster__fd_close(&socket->fd);
 	muster__socket_stop_idle(socket);
+	muster__unread_drop(socket);
 	socket->owner = NULL;
 	if (owner != NULL)
 		owner->gone(owner, socket);
@@ -127,7 +129,7 @@ static void on_hangup(evutil_socket_t fd, short what, void *data)
 		muster_socket_destroy(socket, 0);
 }
 
-static bool wants_input(const struct muster_socket *socket)
+bool muster__socket_wants_input(const struct muster_socket *socket)
 {
 	return socket->fd >= 0 && !socket->destroyed && !socket->connected_due && socket->readable &&
 	       socket->rare->bufferevent == NULL && socket->paused == 0 &&
@@ -174,8 +176,11 @@ static void set_watch(struct muster_socket *socket, enum muster__watch wanted)
  */
 void muster__socket_watch(struct muster_socket *socket)
 {
-	if (wants_input(socket)) {
+	if (muster__socket_wants_input(socket)) {
 		set_watch(socket, MUSTER__WATCH_INPUT);
+		/* What was given back comes first, and no event tells of it. */
+		if (muster__unread_waits(socket))
+			muster__object_wake(&socket->object);
 		return;
 	}
 	if (socket->watch == MUSTER__WATCH_INPUT || muster__output_is_pending(socket->output))
@@ -192,7 +197,7 @@ void muster__socket_ignore_hangup(struct muster_socket *socket)
 
 void muster__socket_settle_watch(struct muster_socket *socket)
 {
-	if (!wants_input(socket) && wants_hangup(socket))
+	if (!muster__socket_wants_input(socket) && wants_hangup(socket))
 		set_watch(socket, MUSTER__WATCH_HANGUP);
 	else
 		muster__socket_watch(socket);

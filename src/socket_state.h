@@ -11,6 +11,7 @@
 #include <muster/socket.h>
 
 struct bufferevent;
+struct evbuffer;
 struct muster__census;
 struct muster__connect;
 struct muster__decoder;
@@ -43,6 +44,7 @@ struct muster__rare {
 	struct muster__decoder *spent;        /* one that was replaced, maybe by the handler of its own text */
 	struct bufferevent *bufferevent;      /* the user's, who does all input and output */
 	struct muster_error *error;           /* on_error is due with it */
+	struct evbuffer *unread;              /* bytes that were given back; never empty */
 	struct muster__keep_alive keep_alive; /* wishes for the connection to come */
 	unsigned short type_of_service;       /* plus one; 0: none */
 };
@@ -93,6 +95,9 @@ void muster__socket_begin(struct muster_socket *socket);
 
 /* Bytes that have been written and not sent, wherever they wait. */
 size_t muster__socket_unsent(const struct muster_socket *socket);
+
+/* Somebody takes input now. */
+bool muster__socket_wants_input(const struct muster_socket *socket);
 
 /* Watch for what the state asks for: input, a hang-up, nothing. The second is for the end of a turn. */
 void muster__socket_watch(struct muster_socket *socket);

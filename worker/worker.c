@@ -257,6 +257,7 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 	/* Without a slot there is nothing that a primary of ours could rely on: to it we are as any other peer. */
 	if (self->slot == NULL)
 		return muster__send_act(&self->peer.channel, "online", self->peer.seq++);
+	self->peer.channel.is_muster = true;
 	return muster__send_online(&self->peer.channel, self->peer.seq++);
 }
 

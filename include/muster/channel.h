@@ -19,7 +19,7 @@ struct muster_socket;
 /* What travels with a message. */
 enum muster_handle_type {
 	MUSTER_HANDLE_NONE = 0,
-	MUSTER_HANDLE_SOCKET, /* a connected muster_socket: Node's net.Socket */
+	MUSTER_HANDLE_SOCKET, /* a connected muster_socket: Node's net.Socket; with it goes what was given back to it */
 	MUSTER_HANDLE_FD,     /* a bare TCP, UNIX stream or pipe descriptor: Node's net.Native */
 	MUSTER_HANDLE_SERVER, /* a listening muster_server: Node's net.Server; both sides accept from then on */
 };
@@ -46,11 +46,15 @@ struct muster_message {
 	struct muster__post *post; /* received: the library's own, for the functions below */
 };
 
-/* The received descriptor, now the caller's; -ENOENT if none came or it was taken. */
+/*
+ * The received descriptor, now the caller's; -ENOENT if none came or it was taken. Bytes that were read from it before it
+ * was sent come only to a socket: see muster_message_take_socket.
+ */
 MUSTER_API int muster_message_take_fd(struct muster_message *message);
 
 /*
- * The same as an open socket on `loop`. On the loop of the channel it is counted for the server it came from, which may be
+ * The same as an open socket on `loop`; its first on_data has what its sender had read and given back
+ * (muster_socket_unshift). On the loop of the channel it is counted for the server it came from, which may be
  * in another process: see muster_server_get_connections. NULL with errno set; the descriptor is closed then.
  */
 MUSTER_API struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop);
@@ -102,7 +106,8 @@ static inline int muster_channel_off(struct muster_channel *channel, const struc
 /*
  * process.send, subprocess.send. 0: it is queued, and a handle in it is given away. MUSTER_ECHANNEL, -ENOBUFS (the peer does
  * not read), -EINVAL (no message, text with a newline), -EBUSY (the socket has output queued), MUSTER_EHANDLETYPE,
- * -ENOMEM.
+ * -ENOTSUP (the socket has bytes that were given back to it, and the other side is not one of muster's: they would be lost),
+ * -EMSGSIZE (more than 4 MiB of them), -ENOMEM.
  */
 MUSTER_API int muster_channel_send_sized(struct muster_channel *channel, const struct muster_message *message,
 					 size_t size);

@@ -219,7 +219,7 @@ MUSTER_API int muster_worker_kill(struct muster_worker *worker, int signal);
 /*
  * Send a message to the other side: worker.send, process.send. 0: it is queued, and a handle in it is given away.
  * MUSTER_ECHANNEL, -ENOBUFS (the peer does not read), -EINVAL (no message, text with a newline), -EBUSY (the socket has
- * output queued), MUSTER_EHANDLETYPE, -ENOMEM.
+ * output queued), -ENOTSUP, -EMSGSIZE (see muster_channel_send), MUSTER_EHANDLETYPE, -ENOMEM.
  */
 MUSTER_API int muster_worker_send_sized(struct muster_worker *worker, const struct muster_message *message,
 					size_t size);

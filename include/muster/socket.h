@@ -209,6 +209,13 @@ MUSTER_API int muster_socket_write_encoded_then(struct muster_socket *socket, co
 MUSTER_API void muster_socket_cork(struct muster_socket *socket);
 MUSTER_API void muster_socket_uncork(struct muster_socket *socket);
 
+/*
+ * Give bytes back that were read, for on_data to get them again: before anything else, once more bytes are given back
+ * before these, not from inside the call. They are copied; a socket that is sent to another process takes them along:
+ * readable.unshift. MUSTER_EDESTROYED (there is no connection), -ENOMEM.
+ */
+MUSTER_API int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_t length);
+
 /* Stop and go on reading. What the kernel holds waits. */
 MUSTER_API void muster_socket_pause(struct muster_socket *socket);
 MUSTER_API void muster_socket_resume(struct muster_socket *socket);
@@ -275,7 +282,10 @@ MUSTER_API bool muster_socket_is_destroyed(const struct muster_socket *socket);
 
 /* The descriptor (borrowed), or -1. */
 MUSTER_API int muster_socket_fd(const struct muster_socket *socket);
-/* Give the descriptor to the caller; the object sees on_close and nothing else. -EBUSY while output is queued. */
+/*
+ * Give the descriptor to the caller; the object sees on_close and nothing else. -EBUSY while output is queued, or bytes wait
+ * that were given back.
+ */
 MUSTER_API int muster_socket_take_fd(struct muster_socket *socket);
 
 /*

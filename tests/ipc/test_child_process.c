@@ -317,6 +317,92 @@ START_TEST(a_socket_is_given_away_to_a_child)
 }
 END_TEST
 
+static void echo(struct muster_channel *parent, struct muster_message *message, void *data)
+{
+	struct muster_socket *socket = muster_message_take_socket(message, muster_channel_loop(parent));
+
+	(void)data;
+	if (socket == NULL || muster_socket_pipe(socket, socket) < 0)
+		_exit(9);
+}
+
+static int echoer(struct muster_channel *parent, void *data)
+{
+	static const struct muster_channel_handlers on = { .on_message = echo };
+
+	return muster_channel_on(parent, &on, data);
+}
+
+/* It has read the beginning, and given it back. */
+static struct muster_message half_read(int *client, struct socket_counts *of_socket)
+{
+	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_SOCKET };
+	struct muster_socket *socket = socket_with_peer(test_loop, client, of_socket);
+
+	client_send_text(*client, "the beginning, ");
+	run_until_count(test_loop, of_socket->data, 1);
+	muster_socket_pause(socket);
+	ck_assert_int_eq(muster_socket_unshift(socket, of_socket->bytes, of_socket->length), 0);
+	message.handle.socket = socket;
+	return message;
+}
+
+START_TEST(what_was_read_and_given_back_goes_with_the_socket)
+{
+	struct muster_child *child = spawn(echoer, NULL);
+	struct socket_counts of_socket = { 0 };
+	int client;
+	struct muster_message message = half_read(&client, &of_socket);
+
+	client_send_text(client, "and the rest");
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
+	run_until_count(test_loop, of_socket.close, 1);
+	client_expect_text(client, "the beginning, and the rest");
+	ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+	run_until_ended(client);
+	close(client);
+	leave(child);
+}
+END_TEST
+
+/* It says by itself that it is one of ours, once it runs. */
+START_TEST(to_a_program_of_ours_it_goes_as_well)
+{
+	struct muster_child *child = execute(EXEC(MUSTER_CHILD, "mirror"));
+	struct socket_counts of_socket = { 0 };
+	int client;
+	struct muster_message message = half_read(&client, &of_socket);
+
+	ck_assert_int_eq(tell(child, "\"are you there\""), 0);
+	run_until_count(test_loop, counts.message, 1);
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
+	run_until_count(test_loop, of_socket.close, 1);
+	client_expect_text(client, "1 by our child\n");
+	close(client);
+	ck_assert_int_eq(tell(child, "\"leave\""), 0);
+	expect_end(0, 0);
+}
+END_TEST
+
+START_TEST(to_a_program_that_may_not_be_ours_it_does_not_go_and_nothing_is_lost)
+{
+	struct muster_child *child = execute(EXEC("/bin/cat"));
+	struct socket_counts of_socket = { 0 };
+	int client;
+	struct muster_message message = half_read(&client, &of_socket);
+
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), -ENOTSUP);
+	of_socket.data = 0;
+	muster_socket_resume(message.handle.socket);
+	run_until_count(test_loop, of_socket.data, 1);
+	ck_assert_str_eq(of_socket.bytes, "the beginning, the beginning, ");
+	muster_socket_destroy(message.handle.socket, 0);
+	close(client);
+	ck_assert_int_eq(muster_child_kill(child, SIGTERM), 0);
+	expect_end(0, SIGTERM);
+}
+END_TEST
+
 static void on_connection(struct muster_server *server, struct muster_socket *socket, void *data)
 {
 	(void)server, (void)data;
@@ -1350,6 +1436,9 @@ int main(void)
 	tcase_add_test(messages, handlers_can_be_taken_away);
 	tcase_add_test(messages, a_channel_with_a_child_that_does_not_read_fills_and_drains);
 	tcase_add_test(handles, a_socket_is_given_away_to_a_child);
+	tcase_add_test(handles, what_was_read_and_given_back_goes_with_the_socket);
+	tcase_add_test(handles, to_a_program_of_ours_it_goes_as_well);
+	tcase_add_test(handles, to_a_program_that_may_not_be_ours_it_does_not_go_and_nothing_is_lost);
 	tcase_add_test(handles, a_server_is_shared_with_a_child);
 	tcase_add_test(handles, a_descriptor_goes_there_and_back);
 	tcase_add_loop_test(ends, its_exit_code_is_told, 0, sizeof codes / sizeof codes[0]);

@@ -1,0 +1,78 @@
+/* Node's unshift. It is held in an evbuffer, since who gives back twice wants the second before the first. */
+#include "src/unread.h"
+
+#include "src/socket_state.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+bool muster__unread_waits(const struct muster_socket *socket)
+{
+	return socket->rare->unread != NULL;
+}
+
+static struct evbuffer *buffer_of(const struct muster_socket *socket)
+{
+	struct bufferevent *bufferevent = socket->rare->bufferevent;
+
+	return bufferevent != NULL ? bufferevent_get_input(bufferevent) : socket->rare->unread;
+}
+
+const char *muster__unread_peek(const struct muster_socket *socket, size_t *length)
+{
+	struct evbuffer *buffer = buffer_of(socket);
+
+	*length = buffer != NULL ? evbuffer_get_length(buffer) : 0;
+	return *length > 0 ? (const char *)evbuffer_pullup(buffer, -1) : NULL;
+}
+
+struct evbuffer *muster__unread_take(struct muster_socket *socket)
+{
+	struct evbuffer *unread = socket->rare->unread;
+
+	if (unread != NULL)
+		socket->rare->unread = NULL;
+	return unread;
+}
+
+void muster__unread_put_back(struct muster_socket *socket, struct evbuffer *unread)
+{
+	socket->rare->unread = unread;
+}
+
+void muster__unread_drop(struct muster_socket *socket)
+{
+	struct evbuffer *unread = muster__unread_take(socket);
+
+	if (unread != NULL)
+		evbuffer_free(unread);
+}
+
+static int prepend(struct evbuffer *buffer, const void *bytes, size_t length)
+{
+	return buffer == NULL || evbuffer_prepend(buffer, bytes, length) < 0 ? -ENOMEM : 0;
+}
+
+int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_t length)
+{
+	struct muster__rare *rare;
+	int err;
+
+	if (socket->fd < 0 || socket->destroyed)
+		return MUSTER_EDESTROYED;
+	if (length == 0)
+		return 0;
+	if (socket->rare->bufferevent != NULL)
+		return prepend(bufferevent_get_input(socket->rare->bufferevent), bytes, length);
+	rare = muster__socket_rare(socket);
+	if (rare == NULL)
+		return -ENOMEM;
+	if (rare->unread == NULL)
+		rare->unread = evbuffer_new();
+	err = prepend(rare->unread, bytes, length);
+	if (err < 0 && rare->unread != NULL && evbuffer_get_length(rare->unread) == 0)
+		muster__unread_drop(socket);
+	muster__object_wake(&socket->object);
+	return err;
+}
