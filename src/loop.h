@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 #include <sys/time.h>
+#include <time.h>
 
 struct event;
 struct evdns_base;
@@ -47,6 +48,7 @@ struct muster_loop {
 	struct muster__questions asked;              /* ... and forgotten ones */
 	void (*rest)(struct muster_loop *loop);      /* called before foreign events alone keep it running; or NULL */
 	const char *resolv_conf, *hosts;             /* NULL: those of the machine */
+	struct timespec resolv_time;                 /* when that which was read was written */
 	unsigned lookup_ms;                          /* how long a lookup may take; 0 is a default */
 	bool no_auto_select;                         /* connections that do not say try one address alone */
 	unsigned attempt_ms;                         /* ... and others each for so long; 0 is a default */

@@ -16,10 +16,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define RESOLV_CONF "/etc/resolv.conf"
 /* evdns asks 64 at a time, so that a few names whose servers are slow would hold up all others. */
 #define MAX_INFLIGHT "1024"
+/*
+ * It asks servers that failed for google.com, after 10 s and again and again. None is lost if it does not: one that fails is
+ * left for the others, and when all have, each is asked in turn. This is the longest it lets us put that off.
+ */
+#define PROBE_SECONDS "3600"
 
 struct muster__question {
 	LIST_ENTRY(muster__question) link;
@@ -74,17 +80,37 @@ static void rest(struct muster_loop *loop)
 	}
 }
 
+/* 0 if there is none. */
+static struct timespec time_of(const char *conf)
+{
+	struct stat status;
+
+	return stat(conf, &status) == 0 ? status.st_mtim : (struct timespec){ 0, 0 };
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Anew once resolv.conf has been written, unless questions are out: they have the old servers. */
 static int need_resolver(struct muster_loop *loop)
 {
 	const char *conf = loop->resolv_conf != NULL ? loop->resolv_conf : RESOLV_CONF;
+	struct timespec now = time_of(conf);
 	struct evdns_base *dns;
 
-	if (loop->dns != NULL)
+	if (loop->dns != NULL && (!LIST_EMPTY(&loop->asked) || is_same_time(&now, &loop->resolv_time)))
 		return 0;
+	if (loop->dns != NULL)
+		evdns_base_free(loop->dns, 0);
+	loop->dns = NULL;
+	loop->resolv_time = now;
 	dns = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (dns == NULL)
 		return -ENOMEM;
 	evdns_base_set_option(dns, "max-inflight:", MAX_INFLIGHT);
+	evdns_base_set_option(dns, "initial-probe-timeout:", PROBE_SECONDS);
 	evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE, conf);
 	/* Without a file there is 127.0.0.1; without memory there is nobody to ask. */
 	if (evdns_base_count_nameservers(dns) == 0) {

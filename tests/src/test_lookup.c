@@ -535,6 +535,37 @@ START_TEST(without_descriptors_a_lookup_says_so)
 }
 END_TEST
 
+START_TEST(a_change_of_resolv_conf_counts_from_the_next_lookup_on)
+{
+	serve_names();
+	look_up("four.test", 4);
+	ck_assert_int_eq(answer.err, 0);
+	nameserver_stop();
+	serve_halves();
+	look_up_again("broken.test", 4);
+	ck_assert_int_eq(answer.err, 0);
+	ck_assert_uint_eq(nameserver_questions(), 1);
+	nameserver_stop();
+}
+END_TEST
+
+START_TEST(a_change_of_resolv_conf_leaves_the_questions_that_are_out_alone)
+{
+	static struct answer other;
+
+	nameserver_start_with(test_loop, halves, PATIENT);
+	start("silent.test", 6, &answer);
+	run_until_idle(test_loop);
+	nameserver_stop();
+	serve_names();
+	test_loop->lookup_ms = 50;
+	start("four.test", 4, &other);
+	run_until_count(test_loop, other.times, 1);
+	ck_assert_uint_eq(nameserver_questions(), 0);
+	nameserver_stop();
+}
+END_TEST
+
 START_TEST(a_literal_of_the_other_family_is_not_found)
 {
 	look_up("192.0.2.9", 6);
@@ -689,6 +720,8 @@ int main(void)
 	tcase_add_test(machine, what_the_hosts_file_has_not_in_that_family_is_asked_for);
 	tcase_add_test(machine, an_address_of_the_hosts_file_can_be_mapped);
 	tcase_add_test(machine, without_descriptors_a_lookup_says_so);
+	tcase_add_test(machine, a_change_of_resolv_conf_counts_from_the_next_lookup_on);
+	tcase_add_test(machine, a_change_of_resolv_conf_leaves_the_questions_that_are_out_alone);
 	tcase_add_test(machine, a_literal_of_the_other_family_is_not_found);
 	tcase_add_test(names, all_addresses_come);
 	tcase_add_test(names, more_addresses_than_anyone_tries_are_cut);
