@@ -77,6 +77,8 @@ static void take(struct muster_channel *channel, struct muster_message *message,
 	(void)data;
 	*place = muster_message_take_socket(message, muster_channel_loop(channel));
 	ck_assert_ptr_nonnull(*place);
+	/* Its server is in another process, or at least on another end. */
+	ck_assert_ptr_null(muster_socket_server(*place));
 	ck_assert_int_eq(muster_socket_on(*place, &counting_socket, &there), 0);
 	ck_assert_int_eq(muster_socket_on(*place, &on, place), 0);
 	taken_count++;

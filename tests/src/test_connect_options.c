@@ -979,7 +979,8 @@ START_TEST(an_attempt_has_as_long_as_the_loop_says)
 	answer_with("127.0.0.1");
 	connect_there();
 	run_until_count(test_loop, counts.ready, 1);
-	ck_assert_uint_ge(clock_ms() - begun, 399);
+	/* Longer than by default; the clock of the loop is some milliseconds behind. */
+	ck_assert_uint_ge(clock_ms() - begun, 350);
 }
 END_TEST
 

@@ -206,7 +206,8 @@ START_TEST(the_answer_of_a_lookup_and_the_connection_put_the_time_out_off)
 	answer("127.0.0.1");
 	run_until_count(test_loop, counts.ready, 1);
 	run_until_count(test_loop, counts.timeout, 1);
-	ck_assert_uint_ge(clock_ms() - answered, 399);
+	/* Not 400 ms after the beginning; the clock of the loop is some milliseconds behind. */
+	ck_assert_uint_ge(clock_ms() - answered, 350);
 }
 END_TEST
 

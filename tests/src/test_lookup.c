@@ -553,8 +553,10 @@ START_TEST(a_change_of_resolv_conf_leaves_the_questions_that_are_out_alone)
 {
 	static struct answer other;
 
+	struct muster__lookup *waiting;
+
 	nameserver_start_with(test_loop, halves, PATIENT);
-	start("silent.test", 6, &answer);
+	waiting = start("silent.test", 6, &answer);
 	run_until_idle(test_loop);
 	nameserver_stop();
 	serve_names();
@@ -562,6 +564,7 @@ START_TEST(a_change_of_resolv_conf_leaves_the_questions_that_are_out_alone)
 	start("four.test", 4, &other);
 	run_until_count(test_loop, other.times, 1);
 	ck_assert_uint_eq(nameserver_questions(), 0);
+	muster__lookup_cancel(waiting);
 	nameserver_stop();
 }
 END_TEST
