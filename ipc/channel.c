@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_SIZE 65536u
+#define READ_SIZE 65536
 #define READS_PER_TURN 64
 #define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -674,24 +674,27 @@ static void got_bytes(struct muster__channel *channel, const char *bytes, size_t
 	}
 }
 
-/* One read. False: there is no more now, or ever. */
-static bool read_some(struct muster__channel *channel)
+/* What one read found: nothing, now or ever; all that there was; or a part of it, maybe. */
+enum harvest { READ_NOTHING, READ_ALL, READ_PART };
+
+/* The kernel ends a read behind a descriptor; one that fell short without any has emptied the socket. */
+static enum harvest read_some(struct muster__channel *channel)
 {
 	char *buffer = muster__loop_buffer(channel->loop);
 	struct muster__fds fds;
 	ssize_t length;
 
 	if (buffer == NULL || channel->state >= MUSTER__CHANNEL_ENDED)
-		return false;
+		return READ_NOTHING;
 	length = muster__fdpass_receive(channel->fd, buffer, READ_SIZE, &fds);
 	if (length > 0) {
 		keep_fds(channel, &fds);
 		got_bytes(channel, buffer, (size_t)length);
-		return true;
+		return fds.count == 0 && !fds.lost && length < READ_SIZE ? READ_ALL : READ_PART;
 	}
 	if (length != -EAGAIN)
 		peer_is_gone(channel);
-	return false;
+	return READ_NOTHING;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *data)
@@ -701,7 +704,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 
 	(void)fd, (void)what;
 	channel->reading = true;
-	while (reads-- > 0 && read_some(channel))
+	while (reads-- > 0 && read_some(channel) == READ_PART)
 		;
 	channel->reading = false;
 	if (channel->state < MUSTER__CHANNEL_ENDED && channel->queued > 0)
@@ -777,7 +780,7 @@ void muster__channel_finish(struct muster__channel *channel)
 {
 	if (channel->state >= MUSTER__CHANNEL_ENDED)
 		return;
-	while (read_some(channel))
+	while (read_some(channel) != READ_NOTHING)
 		;
 	peer_is_gone(channel);
 }

@@ -482,9 +482,10 @@ END_TEST
 START_TEST(the_answers_to_all_lines_of_a_turn_leave_in_one_write)
 {
 	end.reply = "\"answer\"\n";
-	ck_assert_int_eq(muster__fdpass_send(peer, "1\n2\n", 4, -1), 4);
-	say_with(HANDLE("3"), peer);
-	expect_packet("\"answer\"\n\"answer\"\n" ACK "\"answer\"\n");
+	/* Behind a descriptor there may be more in a stream too; a short read without any would be the last of the turn. */
+	say_with(HANDLE("1"), peer);
+	ck_assert_int_eq(muster__fdpass_send(peer, "2\n3\n", 4, -1), 4);
+	expect_packet(ACK "\"answer\"\n\"answer\"\n\"answer\"\n");
 }
 END_TEST
 
