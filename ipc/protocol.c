@@ -317,23 +317,40 @@ int muster__send_plain_reply(struct muster__channel *channel, uint64_t ack, uint
 	return send_envelope(channel, json, seq);
 }
 
+/* ---- the hot path: printf would be the dearest thing that user space does for a connection */
+
+static char *put_number(char *at, uint64_t number)
+{
+	char digits[20];
+	size_t first = sizeof digits;
+
+	do
+		digits[--first] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	return mempcpy(at, digits + first, sizeof digits - first);
+}
+
 int muster__send_accepted(struct muster__channel *channel, uint64_t ack, bool accepted, uint64_t seq)
 {
-	char line[128];
-	int length =
-		snprintf(line, sizeof line, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":%s,\"seq\":%llu}\n",
-			 (unsigned long long)ack, accepted ? "true" : "false", (unsigned long long)seq);
+	char line[128], *end;
 
-	return muster__channel_print(channel, line, (size_t)length);
+	end = stpcpy(line, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":");
+	end = put_number(end, ack);
+	end = stpcpy(end, accepted ? ",\"accepted\":true,\"seq\":" : ",\"accepted\":false,\"seq\":");
+	end = put_number(end, seq);
+	end = stpcpy(end, "}\n");
+	return muster__channel_print(channel, line, (size_t)(end - line));
 }
 
 int muster__try_newconn(struct muster__channel *channel, const char *key, int fd, uint64_t seq)
 {
-	char line[MUSTER__KEY_MAX + 160];
-	int length = snprintf(line, sizeof line,
-			      "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
-			      "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
-			      key, (unsigned long long)seq);
+	char line[MUSTER__KEY_MAX + 160], *end;
 
-	return muster__channel_try(channel, line, (size_t)length, fd, seq);
+	end = stpcpy(line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":\"NODE_CLUSTER\","
+			   "\"act\":\"newconn\",\"key\":\"");
+	end = stpcpy(end, key); /* shorter than MUSTER__KEY_MAX */
+	end = stpcpy(end, "\",\"seq\":");
+	end = put_number(end, seq);
+	end = stpcpy(end, "}}\n");
+	return muster__channel_try(channel, line, (size_t)(end - line), fd, seq);
 }
