@@ -19,11 +19,6 @@ struct muster__table {
 	max_align_t bytes[];
 };
 
-struct muster__pairs {
-	unsigned holders, count;
-	struct muster__pair at[];
-};
-
 static struct muster__table *table_new(struct muster_loop *loop, const void *bytes, size_t size)
 {
 	struct muster__table *table = malloc(sizeof *table + size);
@@ -67,7 +62,7 @@ void muster__tables_free(struct muster_loop *loop)
 /* A table without handlers, for the one place that cannot shrink its list. */
 static const char silent[LARGEST_TABLE];
 
-static void release(struct muster__pairs *pairs)
+void muster__pairs_release(struct muster__pairs *pairs)
 {
 	if (pairs != NULL && --pairs->holders == 0)
 		free(pairs);
@@ -113,7 +108,7 @@ int muster__listeners_add(struct muster__listeners *listeners, const void *table
 	if (pairs == NULL)
 		return -ENOMEM;
 	pairs->at[pairs->count++] = (struct muster__pair){ table, data };
-	release(listeners->many);
+	muster__pairs_release(listeners->many);
 	listeners->many = pairs;
 	return 0;
 }
@@ -132,7 +127,7 @@ static void remove_at(struct muster__listeners *listeners, unsigned index)
 	}
 	if (count <= 2)
 		listeners->one = count == 2 ? *pair_at(listeners, 1 - index) : (struct muster__pair){ 0 };
-	release(listeners->many);
+	muster__pairs_release(listeners->many);
 	listeners->many = pairs;
 }
 
@@ -174,7 +169,7 @@ bool muster__listeners_have(const struct muster__listeners *listeners, size_t of
 
 void muster__listeners_clear(struct muster__listeners *listeners)
 {
-	release(listeners->many);
+	muster__pairs_release(listeners->many);
 	*listeners = (struct muster__listeners){ 0 };
 }
 
@@ -194,25 +189,4 @@ int muster__listeners_off(struct muster_loop *loop, struct muster__listeners *li
 	const void *interned = muster__table_intern(loop, table, theirs, ours, &err);
 
 	return interned == NULL ? err : muster__listeners_remove(listeners, interned, data);
-}
-
-void muster__emission_begin(struct muster__emission *emission, const struct muster__listeners *listeners)
-{
-	emission->one = listeners->one;
-	emission->many = listeners->many;
-	emission->at = 0;
-	emission->count = count_of(listeners);
-	if (emission->many != NULL)
-		emission->many->holders++;
-}
-
-bool muster__emission_next(struct muster__emission *emission, struct muster__pair *pair)
-{
-	if (emission->at == emission->count) {
-		release(emission->many);
-		return false;
-	}
-	*pair = emission->many != NULL ? emission->many->at[emission->at] : emission->one;
-	emission->at++;
-	return true;
 }

@@ -9,7 +9,13 @@ struct muster__pair {
 	void *data;
 };
 
-struct muster__pairs;
+/* Immutable once it is shared. */
+struct muster__pairs {
+	unsigned holders, count;
+	struct muster__pair at[];
+};
+
+void muster__pairs_release(struct muster__pairs *pairs);
 
 /* What an object holds. The first pair costs no allocation; `many`, if there, holds all of them. Zero-initialised. */
 struct muster__listeners {
@@ -36,24 +42,47 @@ int muster__listeners_on(struct muster_loop *loop, struct muster__listeners *lis
 int muster__listeners_off(struct muster_loop *loop, struct muster__listeners *listeners, const void *table,
 			  size_t theirs, size_t ours, void *data);
 
-/* One event on its way through the tables that were attached when it began. */
+/* One event on its way through the tables that were attached when it began. In the header: every byte comes through here. */
 struct muster__emission {
 	struct muster__pair one;
 	struct muster__pairs *many;
-	unsigned at, count;
+	const struct muster__pair *next;
+	unsigned left;
 };
-void muster__emission_begin(struct muster__emission *emission, const struct muster__listeners *listeners);
-bool muster__emission_next(struct muster__emission *emission, struct muster__pair *pair);
+
+static inline void muster__emission_begin(struct muster__emission *emission, const struct muster__listeners *listeners)
+{
+	emission->one = listeners->one;
+	emission->many = listeners->many;
+	emission->next = &emission->one;
+	emission->left = emission->one.table != NULL;
+	if (emission->many != NULL) {
+		emission->many->holders++;
+		emission->next = emission->many->at;
+		emission->left = emission->many->count;
+	}
+}
+
+static inline const struct muster__pair *muster__emission_next(struct muster__emission *emission)
+{
+	if (emission->left > 0) {
+		emission->left--;
+		return emission->next++;
+	}
+	if (emission->many != NULL)
+		muster__pairs_release(emission->many);
+	return NULL;
+}
 
 /* MUSTER__EMIT(&socket->on, struct muster_socket_handlers, on_data, socket, bytes, length); must run to its end. */
 #define MUSTER__EMIT(listeners, type, event, ...)                                                                      \
 	do {                                                                                                           \
 		struct muster__emission emission_;                                                                     \
-		struct muster__pair pair_;                                                                             \
+		const struct muster__pair *pair_;                                                                      \
 		muster__emission_begin(&emission_, listeners);                                                         \
-		while (muster__emission_next(&emission_, &pair_))                                                      \
-			if (((const type *)pair_.table)->event != NULL)                                                \
-				((const type *)pair_.table)->event(__VA_ARGS__, pair_.data);                           \
+		while ((pair_ = muster__emission_next(&emission_)) != NULL)                                            \
+			if (((const type *)pair_->table)->event != NULL)                                               \
+				((const type *)pair_->table)->event(__VA_ARGS__, pair_->data);                         \
 	} while (0)
 
 #define MUSTER__HAVE(listeners, type, event) muster__listeners_have(listeners, offsetof(type, event))

@@ -25,7 +25,7 @@ static void tidy(struct muster_socket *socket)
 /* What has been sent completes; before the connection that is nothing, not even nothing itself. */
 static void settle(struct muster_socket *socket)
 {
-	if (!muster_socket_is_connecting(socket) &&
+	if (socket->output != NULL && !muster_socket_is_connecting(socket) &&
 	    muster__output_settle(socket->output, socket->bytes_written - muster__socket_unsent(socket)))
 		muster__object_wake(&socket->object);
 }
