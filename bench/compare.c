@@ -84,37 +84,54 @@ static void run_trial(const struct comparison *comparison, const struct trial *t
 	if (error == 0)
 		record(sheet, index, trial->round, values);
 	else if (error != -EINTR)
-		note_fault("%s: %s: round %d is left out: %s", comparison->name, subject->name, trial->round + 1,
-			   reason(error));
-	note_progress("%s, round %d of %d: %s, %.1f s\n", comparison->name, trial->round + 1, trial->options->rounds,
-		      subject->name, clock_seconds_since(begin));
+		note_fault("%s: %s: round %d with %d workers is left out: %s", comparison->name, subject->name,
+			   trial->round + 1, trial->launch->workers, reason(error));
+	note_progress("%s, %d workers, round %d of %d: %s, %.1f s\n", comparison->name, trial->launch->workers,
+		      trial->round + 1, trial->rounds, subject->name, clock_seconds_since(begin));
 }
 
-static int run_rounds(const struct comparison *comparison, const struct options *options, const struct launch *launch,
-		      struct sheet *sheet)
+static int run_rounds(const struct comparison *comparison, struct trial *trial, struct sheet *sheet)
 {
-	struct trial trial = { .options = options, .launch = launch };
-
-	for (trial.round = 0; trial.round < options->rounds; trial.round++)
+	for (trial->round = 0; trial->round < trial->rounds; trial->round++)
 		for (int i = 0; i < subject_count; i++) {
 			if (stop_requested())
 				return -EINTR;
-			if (takes_part(comparison, options, launch, &subjects[i]))
-				run_trial(comparison, &trial, i, sheet);
+			if (takes_part(comparison, trial->options, trial->launch, &subjects[i]))
+				run_trial(comparison, trial, i, sheet);
 		}
 	return 0;
 }
 
-int compare_run(const struct comparison *comparison, const struct options *options, const struct launch *launch)
+static int run_with(const struct comparison *comparison, const struct options *options, const struct launch *launch)
 {
+	struct trial trial = { .options = options, .launch = launch, .rounds = options->rounds };
 	struct sheet sheet;
-	int error = sheet_init(&sheet, subject_count, comparison->value_count, options->rounds);
+	int error;
 
+	if (comparison->is_short)
+		trial.rounds = (trial.rounds + 1) / 2;
+	error = sheet_init(&sheet, subject_count, comparison->value_count, trial.rounds);
 	if (error != 0)
 		return error;
-	error = run_rounds(comparison, options, launch, &sheet);
-	report_print(comparison, options, &sheet);
-	notes_print();
+	error = run_rounds(comparison, &trial, &sheet);
+	report_rows(comparison, launch->workers, &sheet);
 	sheet_clear(&sheet);
+	return error;
+}
+
+const int compare_with_two[] = { 2, 0 };
+
+int compare_run(const struct comparison *comparison, const struct options *options, struct launch *launch)
+{
+	int error = 0;
+
+	for (int i = 0; error == 0 && i < options->worker_counts; i++) {
+		launch->workers = options->workers[i];
+		error = run_with(comparison, options, launch);
+	}
+	for (int i = 0; error == 0 && options->worker_counts == 0 && comparison->workers[i] != 0; i++) {
+		launch->workers = comparison->workers[i];
+		error = run_with(comparison, options, launch);
+	}
 	return error;
 }

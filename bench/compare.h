@@ -3,8 +3,8 @@
 #define BENCH_COMPARE_H
 
 #include "bench/options.h"
+#include "bench/server.h"
 #include "bench/sheet.h"
-#include "bench/subject.h"
 
 enum { VALUES_MAX = 16 };
 
@@ -21,13 +21,13 @@ struct goal {
 	double bound_many; /* with 64 workers or more; 0: the same */
 };
 
-/* One table of the report. */
+/* One row of the report for each of our servers. */
 struct metric {
 	const char *title;
 	const char *unit;
 	int value;          /* which of the values measured */
-	enum policy policy; /* whose rows */
-	const char *limit;  /* the subject that ratios are against; NULL: the first raw one in the table */
+	enum policy policy; /* whose */
+	const char *limit;  /* the subject that ratios are against; NULL: the first raw one of the policy */
 	struct goal goal;
 };
 
@@ -36,25 +36,32 @@ struct trial {
 	const struct options *options;
 	const struct launch *launch;
 	const struct server *server;
+	int rounds;
 	int round;
 };
 
 struct comparison {
 	const char *name;
-	void (*conditions)(const struct options *options); /* print them, in one line */
+	void (*conditions)(const struct options *options); /* print them, as one line */
 	/* Fill in the values; those not measured stay NAN. 0 or a negative error, which leaves all out. */
 	int (*measure)(const struct trial *trial, double *values);
 	const struct metric *metrics;
 	int metric_count;
 	int value_count;
-	bool lasting; /* how connections came to their workers does not matter: one row per server is enough */
+	const int *workers; /* how many each server has, one count after another, unless the user says; ends with 0 */
+	bool is_short;      /* half the rounds */
+	bool lasting;       /* how connections came to their workers does not matter: one row per server is enough */
 };
 
 extern const struct comparison compare_hand_over;
+extern const struct comparison compare_workers;
 extern const struct comparison compare_echo;
 extern const struct comparison compare_idle;
 
-/* All rounds of one comparison, and its tables on stdout. 0 or a negative error; -EINTR prints what there is. */
-int compare_run(const struct comparison *comparison, const struct options *options, const struct launch *launch);
+/* The goals are for 2 workers, and most comparisons are made with as many: their `workers`. */
+extern const int compare_with_two[];
+
+/* All rounds of one comparison, and its rows on stdout. 0 or a negative error; -EINTR prints what there is. */
+int compare_run(const struct comparison *comparison, const struct options *options, struct launch *launch);
 
 #endif

@@ -23,14 +23,14 @@ enum {
 enum value { PING_CPU, PING_RATE, DEEP_CPU, DEEP_RATE, ACTIVE_CPU, ACTIVE_RATE, BULK_RATE, BULK_CPU, VALUES };
 
 static const struct metric metrics[] = {
-	{ "Ping-pong of 64 bytes: CPU per message", "us", PING_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.10, 0 } },
-	{ "Ping-pong of 64 bytes: messages per second", "1/s", PING_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
-	{ "16 in flight: CPU per message", "us", DEEP_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.00, 0 } },
-	{ "16 in flight: messages per second", "1/s", DEEP_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
-	{ "Many active connections: CPU per message", "us", ACTIVE_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.20, 0 } },
-	{ "Many active connections: messages per second", "1/s", ACTIVE_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
-	{ "Bulk: echoed", "MB/s", BULK_RATE, POLICY_ANY, NULL, { GOAL_RATIO_MIN, 1.20, 0 } },
-	{ "Bulk: CPU per megabyte echoed", "us", BULK_CPU, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
+	{ "ping-pong of 64 bytes, CPU per message", "us", PING_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.10, 0 } },
+	{ "ping-pong of 64 bytes, messages", "1/s", PING_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
+	{ "16 in flight, CPU per message", "us", DEEP_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.00, 0 } },
+	{ "16 in flight, messages", "1/s", DEEP_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
+	{ "many active connections, CPU per message", "us", ACTIVE_CPU, POLICY_ANY, NULL, { GOAL_RATIO_MAX, 1.20, 0 } },
+	{ "many active connections, messages", "1/s", ACTIVE_RATE, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
+	{ "bulk, echoed", "MB/s", BULK_RATE, POLICY_ANY, NULL, { GOAL_RATIO_MIN, 1.20, 0 } },
+	{ "bulk, CPU per megabyte", "us", BULK_CPU, POLICY_ANY, NULL, { GOAL_NONE, 0, 0 } },
 };
 
 struct workload {
@@ -46,8 +46,7 @@ static void conditions(const struct options *options)
 {
 	printf("%ld messages of %d bytes on %d connections (many: %d), %d times as many with 16 in flight; ",
 	       options->messages, CLIENT_MESSAGE, CONNECTIONS, options->active, DEPTH);
-	printf("bulk: %ld MB on %d; %d workers, %d rounds.\n\n", options->megabytes, BULK_CONNECTIONS, options->workers,
-	       options->rounds);
+	printf("bulk: %ld MB on %d; %d rounds.\n", options->megabytes, BULK_CONNECTIONS, options->rounds);
 }
 
 static struct workload small(const struct options *options, int connections, int depth, enum value cpu, enum value rate)
@@ -150,5 +149,6 @@ const struct comparison compare_echo = {
 	.metrics = metrics,
 	.metric_count = sizeof(metrics) / sizeof(metrics[0]),
 	.value_count = VALUES,
+	.workers = compare_with_two,
 	.lasting = true,
 };

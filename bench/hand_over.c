@@ -1,13 +1,16 @@
 /*
  * What a short connection costs: accept, pass it to a worker or not, 64 bytes to and fro, close. CPU and rate are taken
- * with many connections in flight, where a server can batch; latency with one, where every wake-up shows.
+ * with many connections in flight, where a server can batch; latency with one, where every wake-up shows. Two
+ * comparisons: all of it with few workers, a part of it with ever more.
  */
 #include "bench/compare.h"
 
 #include "bench/clock.h"
 #include "bench/connections.h"
 #include "bench/notes.h"
+#include "bench/spread.h"
 #include "bench/stop.h"
+#include "bench/streams.h"
 #include "bench/syscalls.h"
 
 #include <errno.h>
@@ -17,43 +20,39 @@
 enum {
 	LATENCY_MAX = 2000,
 	TRACED_MAX = 5000,
-	SETTLE_MS = 20, /* until the server has closed what the client closed last */
+	KEPT_OPEN = 3200, /* a multiple of all counts of workers, so that an even spread is exactly 1 */
+	SHORT = 4,        /* in short form: so many times fewer connections */
+	SETTLE_MS = 20,   /* until the server has closed what the client closed last */
 };
 
-enum value { CPU, RATE, P50, P99, SYSCALLS, VALUES };
+enum value { CPU, RATE, SPREAD, P50, P99, SYSCALLS, VALUES };
 
 static const struct metric metrics[] = {
-	{ "CPU per connection, handed over", "us", CPU, POLICY_HAND_OVER, NULL, { GOAL_RATIO_MAX, 1.10, 1.20 } },
-	{ "CPU per connection, shared accept", "us", CPU, POLICY_SHARED, NULL, { GOAL_RATIO_MAX, 1.10, 1.30 } },
-	{ "Connections per second, handed over", "1/s", RATE, POLICY_HAND_OVER, NULL, { GOAL_NONE, 0, 0 } },
-	{ "Connections per second, shared accept", "1/s", RATE, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
-	{ "Latency with 1 in flight, median, handed over, against accept in the worker",
-	  "us",
-	  P50,
-	  POLICY_HAND_OVER,
-	  "raw-shared",
-	  { GOAL_RATIO_MAX, 1.60, 0 } },
-	{ "Latency with 1 in flight, median, shared accept",
-	  "us",
-	  P50,
-	  POLICY_SHARED,
-	  "raw-shared",
-	  { GOAL_NONE, 0, 0 } },
-	{ "Latency with 1 in flight, 99th percentile", "us", P99, POLICY_ANY, "raw-shared", { GOAL_NONE, 0, 0 } },
-	{ "System calls per connection, handed over (goal for 2 workers)",
-	  "calls",
-	  SYSCALLS,
-	  POLICY_HAND_OVER,
-	  NULL,
-	  { GOAL_VALUE_MAX, 12.5, 0 } },
-	{ "System calls per connection, shared accept", "calls", SYSCALLS, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
+	{ "handed over, CPU per connection", "us", CPU, POLICY_HAND_OVER, NULL, { GOAL_RATIO_MAX, 1.10, 1.20 } },
+	{ "shared accept, CPU per connection", "us", CPU, POLICY_SHARED, NULL, { GOAL_RATIO_MAX, 1.10, 1.30 } },
+	{ "handed over, connections", "1/s", RATE, POLICY_HAND_OVER, NULL, { GOAL_NONE, 0, 0 } },
+	{ "shared accept, connections", "1/s", RATE, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
+	{ "handed over, spread", "max/min", SPREAD, POLICY_HAND_OVER, NULL, { GOAL_VALUE_MAX, 1.00, 0 } },
+	{ "shared accept, spread", "max/min", SPREAD, POLICY_SHARED, NULL, { GOAL_VALUE_MAX, 1.20, 0 } },
+	/* Both policies against accept in the worker: so it shows what the way through the primary costs. */
+	{ "handed over, 1 in flight, p50", "us", P50, POLICY_HAND_OVER, "raw-shared", { GOAL_RATIO_MAX, 1.60, 0 } },
+	{ "shared accept, 1 in flight, p50", "us", P50, POLICY_SHARED, "raw-shared", { GOAL_NONE, 0, 0 } },
+	{ "handed over, 1 in flight, p99", "us", P99, POLICY_HAND_OVER, "raw-shared", { GOAL_NONE, 0, 0 } },
+	{ "shared accept, 1 in flight, p99", "us", P99, POLICY_SHARED, "raw-shared", { GOAL_NONE, 0, 0 } },
+	{ "handed over, system calls", "calls", SYSCALLS, POLICY_HAND_OVER, NULL, { GOAL_VALUE_MAX, 12.5, 0 } },
+	{ "shared accept, system calls", "calls", SYSCALLS, POLICY_SHARED, NULL, { GOAL_NONE, 0, 0 } },
 };
 
 static void conditions(const struct options *options)
 {
-	printf("%ld connections per round, %d in flight, %d workers, %d rounds; the client closes with %s.\n\n",
-	       options->connections, options->in_flight, options->workers, options->rounds,
-	       options->reset ? "a reset" : "FIN");
+	printf("%ld connections per round, %d in flight, %d rounds; the client closes with %s.\n", options->connections,
+	       options->in_flight, options->rounds, options->reset ? "a reset" : "FIN");
+}
+
+static void short_conditions(const struct options *options)
+{
+	printf("as hand-over, with %ld connections in %d rounds; spread over %d connections kept open.\n",
+	       options->connections / SHORT + 1, (options->rounds + 1) / 2, KEPT_OPEN);
 }
 
 static long at_most(long count, long max)
@@ -89,7 +88,7 @@ static int warm_up(const struct trial *trial)
 	return error;
 }
 
-static int measure_cpu(const struct trial *trial, double *values)
+static int measure_cpu(const struct trial *trial, long count, double *values)
 {
 	struct connections_result result;
 	struct tree before, after;
@@ -99,7 +98,7 @@ static int measure_cpu(const struct trial *trial, double *values)
 	if (error != 0)
 		return error;
 	cpu = tree_cpu(&before);
-	error = load(trial, trial->options->connections, trial->options->in_flight, &result);
+	error = load(trial, count, trial->options->in_flight, &result);
 	clock_sleep_ms(SETTLE_MS);
 	cpu = tree_cpu(&before) - cpu;
 	if (error == 0)
@@ -167,11 +166,39 @@ static int measure(const struct trial *trial, double *values)
 	int error = warm_up(trial);
 
 	if (error == 0)
-		error = measure_cpu(trial, values);
+		error = measure_cpu(trial, trial->options->connections, values);
 	if (error == 0)
 		error = measure_latency(trial, values);
 	if (error == 0 && trial->options->syscalls)
 		measure_syscalls(trial, values);
+	return error;
+}
+
+/* One worker has all of them. */
+static int measure_spread(const struct trial *trial, double *values)
+{
+	int workers = trial->launch->workers;
+	struct streams streams;
+	struct spread spread;
+	int error = spread_begin(&spread, &trial->server->tree);
+
+	if (workers == 1 || error != 0)
+		return error;
+	error = streams_open(&streams, trial->server->port, KEPT_OPEN - KEPT_OPEN % workers);
+	if (error == 0)
+		error = spread_end(&spread, &values[SPREAD]);
+	streams_close(&streams);
+	return error;
+}
+
+static int measure_short(const struct trial *trial, double *values)
+{
+	int error = measure_spread(trial, values);
+
+	if (error == 0)
+		error = warm_up(trial);
+	if (error == 0)
+		error = measure_cpu(trial, trial->options->connections / SHORT + 1, values);
 	return error;
 }
 
@@ -182,4 +209,18 @@ const struct comparison compare_hand_over = {
 	.metrics = metrics,
 	.metric_count = sizeof(metrics) / sizeof(metrics[0]),
 	.value_count = VALUES,
+	.workers = compare_with_two,
+};
+
+static const int many_workers[] = { 1, 2, 4, 16, 64, 0 };
+
+const struct comparison compare_workers = {
+	.name = "workers",
+	.conditions = short_conditions,
+	.measure = measure_short,
+	.metrics = metrics,
+	.metric_count = sizeof(metrics) / sizeof(metrics[0]),
+	.value_count = VALUES,
+	.workers = many_workers,
+	.is_short = true,
 };

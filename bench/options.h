@@ -4,12 +4,15 @@
 
 #include <stdbool.h>
 
+enum { WORKER_COUNTS_MAX = 16 };
+
 struct options {
 	const char *comparison; /* its name, or "all" */
 	const char *only;       /* subjects to run, with commas between; NULL: all */
 	const char *musterd;    /* NULL: beside the driver, in the folder above its own */
 	int rounds;
-	int workers;
+	int workers[WORKER_COUNTS_MAX]; /* each in turn */
+	int worker_counts;              /* 0: as many as each comparison likes */
 	int in_flight;
 	int idle;
 	int active;

@@ -1,18 +1,33 @@
 /*
- * One table per metric, one row per server: the median with the whole range, the ratio against the limit with its
- * range, and beside our own rows the goal and whether it was reached. Rows of servers that were not measured are
- * absent; the notes after the tables say why.
+ * One table, one row for each figure of each server of ours: the median with the whole range, the ratio against the limit
+ * with its range, the goal and whether it was reached, and what the others got in the same rounds. Where nothing of ours
+ * was measured the others have the rows. Columns are padded, so a terminal shows what a browser would.
  */
 #include "bench/report.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TEXT = 48, MANY_WORKERS = 64 };
+enum { TEXT = 48, LINE = 256, MANY_WORKERS = 64 };
+
+/* What is said of the goals at the end. */
+static int reached, missed;
+
+/* One row under construction, with what it takes to compare it. */
+struct row {
+	const struct metric *metric;
+	const struct sheet *sheet;
+	int workers;
+	int subject;
+	int limit; /* the subject that ratios are against; -1: it was not measured */
+	struct summary value;
+	struct summary ratio;
+};
 
 void report_heading(void)
 {
@@ -24,9 +39,10 @@ void report_heading(void)
 	if (localtime_r(&now, &local) != NULL)
 		strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &local);
 	uname(&system);
-	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its\n", day,
-	       system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
-	printf("rounds, with the lowest and the highest. Ratios are taken within each round.\n\n");
+	printf("# Benchmarks, %s\n\n%s %s, %s, %ld processors, over loopback. Each value is the median of its rounds, with\n",
+	       day, system.sysname, system.release, system.machine, sysconf(_SC_NPROCESSORS_ONLN));
+	printf("the lowest and the highest. Ratios are taken within each round, against a server written by hand for this one\n");
+	printf("purpose (raw). CPU is the run time of all processes of a server, and steadier than rates: trust it most.\n\n");
 }
 
 /* Three digits that matter, and no exponent. */
@@ -38,27 +54,13 @@ static void format_number(char *text, size_t size, double number)
 	snprintf(text, size, "%.*f", decimals, number);
 }
 
-static void print_range(const struct summary *summary)
+static void format_range(char *text, size_t size, const struct summary *summary)
 {
-	char median[TEXT], min[TEXT], max[TEXT];
+	char min[TEXT], max[TEXT];
 
-	if (summary->count == 0) {
-		printf(" - | - |");
-		return;
-	}
-	format_number(median, sizeof(median), summary->median);
 	format_number(min, sizeof(min), summary->min);
 	format_number(max, sizeof(max), summary->max);
-	printf(" %s | %s..%s |", median, min, max);
-}
-
-/* Two decimals, as the goals are written. */
-static void print_ratio(const struct summary *ratio)
-{
-	if (ratio->count == 0)
-		printf(" - | - |");
-	else
-		printf(" %.2f | %.2f..%.2f |", ratio->median, ratio->min, ratio->max);
+	snprintf(text, size, "%s..%s", min, max);
 }
 
 static double goal_bound(const struct goal *goal, int workers)
@@ -74,20 +76,37 @@ static bool is_reached(enum goal_kind kind, double number, double bound)
 	return kind == GOAL_RATIO_MIN ? hundredths >= round(bound * 100) : hundredths <= round(bound * 100);
 }
 
-static void print_goal(const struct metric *metric, int workers, const struct summary *value,
-		       const struct summary *ratio)
+static bool is_judged_by_value(const struct row *row)
 {
-	const struct goal *goal = &metric->goal;
-	const struct summary *judged = goal->kind == GOAL_VALUE_MAX ? value : ratio;
-	double bound = goal_bound(goal, workers);
-	const char *sign = goal->kind == GOAL_RATIO_MIN ? ">=" : "<=";
+	return row->metric->goal.kind == GOAL_VALUE_MAX;
+}
 
-	if (goal->kind == GOAL_NONE || judged->count == 0) {
-		printf(" |\n");
+/* The goal, and whether it was reached; both empty where there is none. */
+static void format_goal(const struct row *row, char *goal, const char **verdict)
+{
+	const struct goal *wanted = &row->metric->goal;
+	const struct summary *judged = is_judged_by_value(row) ? &row->value : &row->ratio;
+	double bound = goal_bound(wanted, row->workers);
+
+	*goal = '\0';
+	*verdict = "";
+	if (wanted->kind == GOAL_NONE || judged->count == 0 || subjects[row->subject].role != ROLE_OURS)
 		return;
+	snprintf(goal, TEXT, "%s %.*f%s", wanted->kind == GOAL_RATIO_MIN ? ">=" : "<=", bound >= 100 ? 0 : 2, bound,
+		 is_judged_by_value(row) ? "" : " x");
+	if (is_reached(wanted->kind, judged->median, bound)) {
+		reached++;
+		*verdict = "reached";
+	} else {
+		missed++;
+		*verdict = "MISSED";
 	}
-	printf(" %s %.*f%s: %s |\n", sign, bound >= 100 ? 0 : 2, bound, goal->kind == GOAL_VALUE_MAX ? "" : " x",
-	       is_reached(goal->kind, judged->median, bound) ? "reached" : "missed");
+}
+
+static bool is_measured(const struct metric *metric, const struct sheet *sheet, int subject)
+{
+	return (subjects[subject].policy & metric->policy) != 0 &&
+	       sheet_summary(sheet, subject, metric->value).count > 0;
 }
 
 /* -1 when the subject that ratios are against was not measured. */
@@ -100,62 +119,95 @@ static int find_limit(const struct metric *metric, const struct sheet *sheet)
 		if (metric->limit != NULL)
 			fits = strcmp(subject->name, metric->limit) == 0;
 		else
-			fits = subject->is_raw && (subject->policy & metric->policy) != 0;
+			fits = subject->role == ROLE_LIMIT && (subject->policy & metric->policy) != 0;
 		if (fits)
 			return sheet_summary(sheet, i, metric->value).count > 0 ? i : -1;
 	}
 	return -1;
 }
 
-static void print_row(const struct metric *metric, const struct options *options, const struct sheet *sheet,
-		      int subject)
+/* Their ratios, or their values where values are judged. */
+static void format_others(const struct row *row, char *text, size_t size)
 {
-	struct summary value = sheet_summary(sheet, subject, metric->value);
-	struct summary ratio = stats_summary(NULL, 0);
-	int limit = find_limit(metric, sheet);
+	size_t length = 0;
 
-	if (value.count == 0)
-		return;
-	if (limit >= 0)
-		ratio = sheet_ratio(sheet, subject, limit, metric->value);
-	printf("| %s |", subjects[subject].name);
-	print_range(&value);
-	print_ratio(&ratio);
-	if (subjects[subject].is_ours)
-		print_goal(metric, options->workers, &value, &ratio);
-	else
-		printf(" |\n");
+	*text = '\0';
+	for (int i = 0; i < subject_count && length < size; i++) {
+		struct summary theirs;
+		char number[TEXT];
+
+		if (i == row->limit || i == row->subject || subjects[i].role == ROLE_OURS ||
+		    !is_measured(row->metric, row->sheet, i))
+			continue;
+		if (is_judged_by_value(row) || row->limit < 0)
+			theirs = sheet_summary(row->sheet, i, row->metric->value);
+		else
+			theirs = sheet_ratio(row->sheet, i, row->limit, row->metric->value);
+		format_number(number, sizeof(number), theirs.median);
+		length += (size_t)snprintf(text + length, size - length, "%s%s %s", length > 0 ? ", " : "",
+					   subjects[i].name, number);
+	}
 }
 
-static void print_metric(const struct metric *metric, const struct options *options, const struct sheet *sheet)
+static void print_row(const struct row *row)
 {
-	int limit = find_limit(metric, sheet);
+	char title[LINE], value[TEXT], range[LINE], limit[TEXT] = "-", ratio[TEXT] = "-", ratios[LINE] = "-";
+	char goal[TEXT], others[LINE];
+	const char *verdict;
 
-	printf("**%s**\n\n", metric->title);
-	printf("| server | %s | range | x %s | range | goal |\n", metric->unit,
-	       limit >= 0 ? subjects[limit].name : "limit");
-	printf("|---|---|---|---|---|---|\n");
-	for (int i = 0; i < subject_count; i++)
-		if (subjects[i].policy & metric->policy)
-			print_row(metric, options, sheet, i);
-	putchar('\n');
+	snprintf(title, sizeof(title), "%s, %s", row->metric->title, row->metric->unit);
+	format_number(value, sizeof(value), row->value.median);
+	format_range(range, sizeof(range), &row->value);
+	if (row->limit >= 0 && row->ratio.count > 0) {
+		format_number(limit, sizeof(limit), sheet_summary(row->sheet, row->limit, row->metric->value).median);
+		snprintf(ratio, sizeof(ratio), "%.2f", row->ratio.median);
+		snprintf(ratios, sizeof(ratios), "%.2f..%.2f", row->ratio.min, row->ratio.max);
+	}
+	format_goal(row, goal, &verdict);
+	format_others(row, others, sizeof(others));
+	printf("| %-45s | %7d | %-14s | %8s | %-16s | %8s | %7s | %-12s | %-9s | %-7s | %s |\n", title, row->workers,
+	       subjects[row->subject].name, value, range, limit, ratio, ratios, goal, verdict, others);
 }
 
-/* A table without a row says nothing: the right to trace may be missing, or the servers it is about. */
-static bool has_rows(const struct metric *metric, const struct sheet *sheet)
+static bool has_ours(const struct metric *metric, const struct sheet *sheet)
 {
 	for (int i = 0; i < subject_count; i++)
-		if ((subjects[i].policy & metric->policy) != 0 && sheet_summary(sheet, i, metric->value).count > 0)
+		if (subjects[i].role == ROLE_OURS && is_measured(metric, sheet, i))
 			return true;
 	return false;
 }
 
-void report_print(const struct comparison *comparison, const struct options *options, const struct sheet *sheet)
+static void print_metric(const struct metric *metric, int workers, const struct sheet *sheet)
 {
-	printf("## %s\n\n", comparison->name);
-	comparison->conditions(options);
-	for (int i = 0; i < comparison->metric_count; i++)
-		if (has_rows(&comparison->metrics[i], sheet))
-			print_metric(&comparison->metrics[i], options, sheet);
+	struct row row = { .metric = metric, .sheet = sheet, .workers = workers, .limit = find_limit(metric, sheet) };
+	bool ours = has_ours(metric, sheet);
+
+	for (int i = 0; i < subject_count; i++) {
+		if (!is_measured(metric, sheet, i) || (ours && subjects[i].role != ROLE_OURS))
+			continue;
+		row.subject = i;
+		row.value = sheet_summary(sheet, i, metric->value);
+		row.ratio = row.limit >= 0 ? sheet_ratio(sheet, i, row.limit, metric->value) : stats_summary(NULL, 0);
+		print_row(&row);
+	}
+}
+
+void report_table(void)
+{
+	printf("\n| %-45s | workers | %-14s | %8s | %-16s | %8s | %7s | %-12s | %-9s | %-7s | others, x limit where there is one |\n",
+	       "work", "server", "median", "range", "limit", "x limit", "range", "goal", "");
+	printf("|---|---:|---|---:|---|---:|---:|---|---|---|---|\n");
 	fflush(stdout);
+}
+
+void report_rows(const struct comparison *comparison, int workers, const struct sheet *sheet)
+{
+	for (int i = 0; i < comparison->metric_count; i++)
+		print_metric(&comparison->metrics[i], workers, sheet);
+	fflush(stdout);
+}
+
+void report_end(void)
+{
+	printf("\n%d goals reached, %d missed.\n\n", reached, missed);
 }

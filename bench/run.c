@@ -12,7 +12,8 @@
 enum { STATUS_FAULT = 1, STATUS_USAGE = 2, STATUS_STOPPED = 130, DESCRIPTORS_SPARE = 200 };
 
 /* Another comparison is another row. */
-static const struct comparison *const comparisons[] = { &compare_hand_over, &compare_echo, &compare_idle };
+static const struct comparison *const comparisons[] = { &compare_hand_over, &compare_workers, &compare_echo,
+							&compare_idle };
 enum { COMPARISONS = sizeof(comparisons) / sizeof(comparisons[0]) };
 
 static bool is_asked(const struct options *options, const struct comparison *comparison)
@@ -81,19 +82,32 @@ static void raise_descriptors(struct options *options)
 	clamp(&options->in_flight, "hand-over", max);
 }
 
+static void print_conditions(const struct options *options)
+{
+	for (int i = 0; i < COMPARISONS; i++)
+		if (is_asked(options, comparisons[i])) {
+			printf("- %s: ", comparisons[i]->name);
+			comparisons[i]->conditions(options);
+		}
+}
+
 static int run_all(const struct options *options)
 {
 	struct launch launch;
-	int error = launch_init(&launch, options->musterd, options->workers);
+	int error = launch_init(&launch, options->musterd);
 
 	if (error != 0) {
 		fprintf(stderr, "bench-run: cannot begin: %s\n", strerror(-error));
 		return error;
 	}
 	report_heading();
+	print_conditions(options);
+	report_table();
 	for (int i = 0; error == 0 && i < COMPARISONS; i++)
 		if (is_asked(options, comparisons[i]))
 			error = compare_run(comparisons[i], options, &launch);
+	report_end();
+	notes_print();
 	launch_clear(&launch);
 	return error;
 }

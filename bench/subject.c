@@ -1,33 +1,17 @@
 /*
- * The table of servers and the way to run any of them. A server is a program that stays in the foreground, listens on
- * the port it is given, and has one process per worker; another peer is one row and one function that says its command.
- *
- * What it promises: nothing outlives a stop. The driver adopts orphans (PR_SET_CHILD_SUBREAPER), so workers whose
- * primary has gone are its children, and can be told from other people's processes without guessing.
+ * The table of servers. A server is a program that stays in the foreground, listens on the port it is given, and has
+ * one process per worker; another peer is one row and, unless it takes the arguments that ours take, one function that
+ * says its command. Another policy of musterd is one row.
  */
 #include "bench/subject.h"
 
-#include "bench/client.h"
-#include "bench/clock.h"
-#include "bench/stop.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-enum {
-	READY_SECONDS = 10,
-	STOP_SECONDS = 5,
-	POLL_MS = 10,
-	PROBE_MS = 1000,
-};
 
 /* ---- Commands. */
 
@@ -52,12 +36,42 @@ static void begin_command(struct command *command, const char *folder, const cha
 	command->argv[0] = command->program;
 }
 
+static void add_arguments(struct command *command, const struct subject *subject, const struct launch *launch,
+			  uint16_t port)
+{
+	add_word(command, "%s", subject->word);
+	add_word(command, "%d", launch->workers);
+	add_word(command, "%u", (unsigned)port);
+}
+
 static void own_command(const struct subject *subject, const struct launch *launch, uint16_t port, struct command *out)
 {
-	begin_command(out, launch->folder, subject->is_raw ? "/bench-raw" : "/bench-libevent");
-	add_word(out, "%s", subject->policy == POLICY_SHARED ? "shared" : "hand-over");
-	add_word(out, "%d", launch->workers);
-	add_word(out, "%u", (unsigned)port);
+	begin_command(out, launch->folder, subject->program);
+	add_arguments(out, subject, launch, port);
+}
+
+/* Where the shell would find it; the bare name if nowhere. */
+static void find_in_path(const char *name, char *program, size_t size)
+{
+	const char *path = getenv("PATH");
+
+	while (path != NULL && *path != '\0') {
+		size_t length = strcspn(path, ":");
+
+		snprintf(program, size, "%.*s/%s", (int)length, path, name);
+		if (access(program, X_OK) == 0)
+			return;
+		path += length + (path[length] == ':');
+	}
+	snprintf(program, size, "%s", name);
+}
+
+static void node_command(const struct subject *subject, const struct launch *launch, uint16_t port, struct command *out)
+{
+	begin_command(out, "", "");
+	find_in_path(subject->program, out->program, sizeof(out->program));
+	add_word(out, "%s/node.js", launch->folder);
+	add_arguments(out, subject, launch, port);
 }
 
 static void config_path(char *path, size_t size, const struct launch *launch)
@@ -68,7 +82,6 @@ static void config_path(char *path, size_t size, const struct launch *launch)
 /* A file that cannot be written shows as a server that does not start; the reason is on stderr. */
 static void write_config(const char *path, const struct subject *subject, const struct launch *launch, uint16_t port)
 {
-	const char *policy = subject->policy == POLICY_SHARED ? "shared" : "round-robin";
 	FILE *file = fopen(path, "we");
 
 	if (file == NULL) {
@@ -80,7 +93,7 @@ static void write_config(const char *path, const struct subject *subject, const 
 	fputs("\t\"log\": {\"level\": \"warn\"},\n", file);
 	fprintf(file, "\t\"listeners\": [{\"name\": \"bench\", \"host\": \"127.0.0.1\", \"port\": %u,\n",
 		(unsigned)port);
-	fprintf(file, "\t\t\"policy\": \"%s\", \"application\": \"echo\"}],\n", policy);
+	fprintf(file, "\t\t\"policy\": \"%s\", \"application\": \"echo\"}],\n", subject->word);
 	fputs("\t\"applications\": {\"echo\": {\"builtin\": \"echo\"}}\n}\n", file);
 	if (fclose(file) != 0)
 		perror(path);
@@ -98,13 +111,17 @@ static void muster_command(const struct subject *subject, const struct launch *l
 	add_word(out, "%s", path);
 }
 
-/* The raw servers come first: the ratios of a table are against the first raw one in it. */
+/* The raw servers come first: the ratios of a row are against the first raw one of its policy. */
 const struct subject subjects[] = {
-	{ "raw", POLICY_HAND_OVER, true, false, true, own_command },
-	{ "raw-shared", POLICY_SHARED, true, false, false, own_command },
-	{ "libevent", POLICY_SHARED, false, false, true, own_command },
-	{ "musterd", POLICY_HAND_OVER, false, true, true, muster_command },
-	{ "musterd-shared", POLICY_SHARED, false, true, false, muster_command },
+	{ "raw", POLICY_HAND_OVER, ROLE_LIMIT, true, "/bench-raw", "hand-over", own_command },
+	{ "raw-shared", POLICY_SHARED, ROLE_LIMIT, false, "/bench-raw", "shared", own_command },
+	{ "libevent", POLICY_SHARED, ROLE_PEER, true, "/bench-libevent", "shared", own_command },
+	{ "libuv", POLICY_HAND_OVER, ROLE_PEER, true, "/bench-libuv", "hand-over", own_command },
+	{ "node", POLICY_HAND_OVER, ROLE_PEER, true, "node", "hand-over", node_command },
+	{ "node-shared", POLICY_SHARED, ROLE_PEER, false, "node", "shared", node_command },
+	{ "musterd", POLICY_HAND_OVER, ROLE_OURS, true, NULL, "round-robin", muster_command },
+	{ "musterd-least", POLICY_HAND_OVER, ROLE_OURS, false, NULL, "least-connections", muster_command },
+	{ "musterd-shared", POLICY_SHARED, ROLE_OURS, false, NULL, "shared", muster_command },
 };
 const int subject_count = (int)(sizeof(subjects) / sizeof(subjects[0]));
 
@@ -126,12 +143,12 @@ static int find_folder(char *folder, size_t size)
 	return 0;
 }
 
-int launch_init(struct launch *launch, const char *musterd, int workers)
+int launch_init(struct launch *launch, const char *musterd)
 {
 	int error = find_folder(launch->folder, sizeof(launch->folder));
 	int length;
 
-	launch->workers = workers;
+	launch->workers = 0;
 	strcpy(launch->scratch, "/tmp/muster-bench-XXXXXX");
 	if (error != 0)
 		return error;
@@ -141,8 +158,6 @@ int launch_init(struct launch *launch, const char *musterd, int workers)
 		length = snprintf(launch->musterd, sizeof(launch->musterd), "%s/../musterd", launch->folder);
 	if (length < 0 || (size_t)length >= sizeof(launch->musterd))
 		return -ENAMETOOLONG;
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
-		return -errno;
 	return mkdtemp(launch->scratch) != NULL ? 0 : -errno;
 }
 
@@ -166,124 +181,4 @@ int subject_find(const struct subject *subject, const struct launch *launch, cha
 	subject->command(subject, launch, 0, &command);
 	snprintf(program, size, "%s", command.program);
 	return access(command.program, X_OK) == 0 ? 0 : -ENOENT;
-}
-
-/* ---- Running one. */
-
-static void child_run(struct command *command, pid_t driver)
-{
-	stop_restore();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* The driver may have died before the line above. */
-	if (getppid() != driver)
-		_exit(127);
-	/* Standard output carries the tables. */
-	dup2(STDERR_FILENO, STDOUT_FILENO);
-	execv(command->program, command->argv);
-	fprintf(stderr, "bench-run: %s: %s\n", command->program, strerror(errno));
-	_exit(127);
-}
-
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = { .si_pid = 0 };
-
-	/* WNOWAIT: the pid stays ours, so a signal sent to it later cannot reach a stranger. */
-	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
-}
-
-static bool echoes(uint16_t port)
-{
-	int fd = client_open(port);
-	bool answered;
-
-	if (fd < 0)
-		return false;
-	answered = client_send(fd, PROBE_MS) == 0 && client_receive(fd, PROBE_MS) == 0;
-	client_close(fd, true);
-	return answered;
-}
-
-static int wait_until_ready(struct server *server, int workers)
-{
-	uint64_t begin = clock_now();
-
-	while (clock_seconds_since(begin) < READY_SECONDS) {
-		if (stop_requested())
-			return -EINTR;
-		if (has_ended(server->pid))
-			return -ECHILD;
-		if (tree_read(&server->tree, server->pid) == 0 && server->tree.count > workers && echoes(server->port))
-			return 0;
-		clock_sleep_ms(POLL_MS);
-	}
-	return -ETIMEDOUT;
-}
-
-int server_start(struct server *server, const struct subject *subject, const struct launch *launch)
-{
-	pid_t driver = getpid();
-	int port = client_free_port();
-	struct command command;
-	int error;
-
-	if (port < 0)
-		return port;
-	server->subject = subject;
-	server->port = (uint16_t)port;
-	subject->command(subject, launch, server->port, &command);
-	fflush(NULL);
-	server->pid = fork();
-	if (server->pid < 0)
-		return -errno;
-	if (server->pid == 0)
-		child_run(&command, driver);
-	error = wait_until_ready(server, launch->workers);
-	if (error != 0)
-		server_stop(server);
-	return error;
-}
-
-/* Everybody below the driver is the server's: it has no other children while one runs. */
-static bool signal_descendants(int number)
-{
-	struct tree tree;
-
-	if (tree_read(&tree, getpid()) != 0)
-		return false;
-	for (int i = 1; i < tree.count; i++)
-		kill(tree.pids[i], number);
-	return tree.count > 1;
-}
-
-static void reap(void)
-{
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-}
-
-static bool gone_within(double seconds)
-{
-	uint64_t begin = clock_now();
-	struct tree tree;
-
-	do {
-		reap();
-		if (tree_read(&tree, getpid()) != 0 || tree.count == 1)
-			return true;
-		clock_sleep_ms(POLL_MS);
-	} while (clock_seconds_since(begin) < seconds);
-	return false;
-}
-
-void server_stop(struct server *server)
-{
-	kill(server->pid, SIGTERM);
-	if (gone_within(STOP_SECONDS))
-		return;
-	fprintf(stderr, "bench-run: %s did not end within %d s and is killed\n", server->subject->name, STOP_SECONDS);
-	/* Again and again: who is killed may have forked a moment before. */
-	for (int i = 0; i < 10 && signal_descendants(SIGKILL); i++)
-		if (gone_within(0.5))
-			return;
 }
