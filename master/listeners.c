@@ -426,12 +426,18 @@ void muster__listeners_vacate(struct muster_cluster *cluster, unsigned seat)
 
 /* ---- questions */
 
-/* How often a shared listener's workers move to the tail of the kernel's queue. */
-static unsigned rotate_every(const struct muster__listening *listening)
+/*
+ * How often a shared listener's workers move to the tail of the kernel's queue. All should be told the same, so seats are
+ * counted, and not who listens already: most ask before the others do.
+ */
+static unsigned rotate_every(const struct muster_cluster *cluster)
 {
-	size_t every = listening->member_count / 16;
+	const struct muster__seat *seat;
+	unsigned workers = 0;
 
-	return every > 1 ? (unsigned)every : 1;
+	TAILQ_FOREACH(seat, &cluster->seats, link)
+	workers++;
+	return workers >= 32 ? workers / 16 : 1;
 }
 
 /* `fd`: what the worker accepts on itself, or -1. */
@@ -444,7 +450,7 @@ static void answer(struct muster__process *process, const struct muster__query *
 	if (listening != NULL) {
 		reply.row = listening->row;
 		reply.max_connections = listening->max_connections;
-		reply.rotate_every = rotate_every(listening);
+		reply.rotate_every = rotate_every(listening->cluster);
 		reply.has_sockname =
 			query->family != -1 && muster__address_local(&reply.sockname, listening->socket.fd) == 0;
 		reply.worker_max = process->cluster->options.worker_max_connections;

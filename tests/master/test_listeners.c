@@ -205,6 +205,35 @@ START_TEST(shared_serves_everybody_once)
 }
 END_TEST
 
+/* Started together they ask for the listener one after the other; an early one may not be told less than a late one. */
+START_TEST(many_workers_share_a_listener_evenly)
+{
+	enum { MANY = 48, EACH = 12 };
+	unsigned by[MANY + 1] = { 0 }, most = 0, fewest = MANY * EACH, i;
+	struct muster_cluster *cluster;
+
+	service.listen.policy = MUSTER_POLICY_SHARED;
+	service.quiet = true;
+	cluster = new_cluster(NULL, &service, &counts);
+	ck_assert_int_eq(muster_cluster_start(cluster, MANY), 0);
+	run_until_count(test_loop, counts.listening, MANY);
+	for (i = 0; i < MANY * EACH; i++) {
+		int client = client_connect_port(counts.address.port);
+		unsigned id = greeted_by(client);
+
+		ck_assert_uint_le(id, MANY);
+		by[id]++;
+		close(client);
+	}
+	for (i = 1; i <= MANY; i++) {
+		most = by[i] > most ? by[i] : most;
+		fewest = by[i] < fewest ? by[i] : fewest;
+	}
+	ck_assert_uint_le(most, 2 * fewest);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 START_TEST(a_listener_may_have_a_policy_of_its_own)
 {
 	struct muster_cluster *cluster;
@@ -1049,6 +1078,7 @@ static void add_hand_over(Suite *suite)
 	tcase_add_test(who, round_robin_goes_in_turn);
 	tcase_add_test(who, least_connections_fills_up_whoever_has_fewest);
 	tcase_add_test(who, shared_serves_everybody_once);
+	tcase_add_test(who, many_workers_share_a_listener_evenly);
 	tcase_add_test(who, a_listener_may_have_a_policy_of_its_own);
 	tcase_add_test(who, a_connection_arrives_with_its_addresses_and_bytes);
 	tcase_add_loop_test(many, a_worker_that_does_not_answer_gets_no_more_than_its_window, 0, 4);
