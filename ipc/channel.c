@@ -588,8 +588,11 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 	int err = muster__line_decode(&line, text, length);
 	int fd = line.is_handle ? claim_fd(channel) : -1;
 
-	if (line.is_handle)
+	if (line.is_handle) {
+		MUSTER__HOOK("received");
 		answer(channel, fd >= 0);
+		MUSTER__HOOK("acknowledged");
+	}
 	if (err < 0)
 		complain(channel, "a line that is no JSON");
 	else if (!line.is_handle && (line.kind == MUSTER__LINE_ACK || line.kind == MUSTER__LINE_NACK))
@@ -707,8 +710,10 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	while (reads-- > 0 && read_some(channel) == READ_PART)
 		;
 	channel->reading = false;
-	if (channel->state < MUSTER__CHANNEL_ENDED && channel->queued > 0)
+	if (channel->state < MUSTER__CHANNEL_ENDED && channel->queued > 0) {
 		muster__channel_flush(channel);
+		MUSTER__HOOK("answers-sent");
+	}
 }
 
 /* ---- life */

@@ -218,8 +218,10 @@ static bool place(struct muster__listening *listening, int fd)
 	while ((index = pick(listening)) < listening->member_count) {
 		struct muster__process *process = listening->members[index].process;
 		uint64_t seq = process->peer.seq;
-		int err = muster__try_newconn(&process->peer.channel, listening->key, fd, seq);
+		int err;
 
+		MUSTER__HOOK("before-handed-over");
+		err = muster__try_newconn(&process->peer.channel, listening->key, fd, seq);
 		listening->turn = (index + 1) % listening->member_count;
 		if (err == 0) {
 			process->peer.seq++;
@@ -298,6 +300,7 @@ static void drop_excess(struct muster__listening *listening)
 
 void muster__handover_offer(struct muster__listening *listening, int fd)
 {
+	MUSTER__HOOK("accepted");
 	/* A limit over all listeners may have been reached by another one. */
 	if (at_limit(listening) || !place(listening, fd))
 		keep(listening, fd);
@@ -484,6 +487,7 @@ void muster__handover_answered(struct muster__process *process, uint64_t seq, bo
 
 	if (!muster__flight_take(process, seq, &flight))
 		return;
+	MUSTER__HOOK("answer-received");
 	landed(&flight);
 	member = flight.listening != NULL ? muster__handover_member(flight.listening, process) : NULL;
 	if (member != NULL)
@@ -492,6 +496,7 @@ void muster__handover_answered(struct muster__process *process, uint64_t seq, bo
 		muster__fd_close(&flight.fd);
 	else
 		give_back(flight.listening, flight.fd);
+	MUSTER__HOOK("answer-settled");
 	if (flight.listening == NULL)
 		return;
 	drop_excess(flight.listening);
