@@ -12,7 +12,7 @@ process.on('message', (message, handle) => {
 		server.on('connection', (socket) => socket.end('served by Node\n'));
 		process.send('serving');
 	} else if (handle) {
-		handle.end(`${JSON.stringify(message)}\n`);
+		(handle instanceof net.Socket ? handle : new net.Socket({ handle })).on('error', () => {}).end(`${JSON.stringify(message)}\n`);
 	} else if (message?.run) {
 		eval(message.run);
 	} else {

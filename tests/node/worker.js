@@ -80,7 +80,7 @@ process.on('message', (message, handle) => {
 	if (handle instanceof net.Server)
 		say(handle.on('connection', greet).unref() && 'serving');
 	else if (handle)
-		(handle instanceof net.Socket ? handle : new net.Socket({ handle })).end(`${JSON.stringify(message)}\n`);
+		(handle instanceof net.Socket ? handle : new net.Socket({ handle })).on('error', () => {}).end(`${JSON.stringify(message)}\n`);
 	else if (message?.run)
 		eval(message.run);
 	else if (message?.echo !== undefined)

@@ -22,16 +22,16 @@ bool node_is_installed(void)
 	return false;
 }
 
-static void execute(const char *policy, int in, int out, pid_t parent)
+static void execute(const char *const *argv, int in, int out, pid_t parent)
 {
 	process_bind(parent);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
 		_exit(127);
-	execlp("node", "node", NODE_PRIMARY, MUSTER_WORKER, policy, NULL);
+	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
 
-void node_start(struct node *node, const char *policy)
+void node_launch(struct node *node, const char *const *argv)
 {
 	int in[2], out[2];
 	pid_t self = getpid();
@@ -41,11 +41,16 @@ void node_start(struct node *node, const char *policy)
 	node->pid = fork();
 	ck_assert_int_ge(node->pid, 0);
 	if (node->pid == 0)
-		execute(policy, in[0], out[1], self);
+		execute(argv, in[0], out[1], self);
 	close(in[0]);
 	close(out[1]);
 	node->in = in[1];
 	node->out = out[0];
+}
+
+void node_start(struct node *node, const char *policy)
+{
+	node_launch(node, (const char *const[]){ "node", NODE_PRIMARY, MUSTER_WORKER, policy, NULL });
 }
 
 void node_run(struct node *node, const char *format, ...)

@@ -21,7 +21,10 @@ struct node {
 	char said[64 * 1024]; /* all its lines */
 };
 
-/* A Node primary of our workers; it ends with the test, whatever ends that. `policy` is "rr" or "none". */
+/* Any script: the words of its command line, "node" the first. It ends with the test, whatever ends that. */
+void node_launch(struct node *node, const char *const *argv);
+
+/* A Node primary of our workers. `policy` is "rr" or "none". */
 void node_start(struct node *node, const char *policy);
 
 /* A line of JavaScript for it to run. */
