@@ -939,6 +939,7 @@ START_TEST(connections_that_a_killed_node_worker_never_saw_go_to_another)
 		ck_assert_uint_eq(greeted_by(clients[i]), 2);
 	for (i = 0; i < 20; i++)
 		close(clients[i]);
+	run_until_count(test_loop, counts.exit, 1);
 	finish(cluster);
 }
 END_TEST
