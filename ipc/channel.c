@@ -24,7 +24,7 @@
 #define QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define DRAIN_BYTES ((size_t)128 * 1024)
 #define MALFORMED_MAX 16
-#define FDS_MAX 1024 /* unclaimed: far more than lines can be unfinished */
+#define FDS_MAX MUSTER__FDPASS_MAX /* unclaimed: one line at most is unfinished, and a read brings no more */
 #define CHUNK_ROOM 1024
 #define AWAITED UINT64_MAX /* the ticket of a handle that is kept: the first of them is meant */
 

@@ -13,8 +13,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+#define UNREAD_MAX ((size_t)16 * 1024) /* of answers */
 
 /* ---- opening and closing */
 
@@ -220,10 +223,12 @@ static void query_options(const struct muster__query *query, struct muster_liste
 }
 
 /* For the eyes of whoever can mend it. */
-static void note_refusal(const struct muster__process *process, const struct muster__query *query)
+static void note_refusal(struct muster__process *process, const struct muster__query *query)
 {
 	const char *place = query->address != NULL ? query->address : "*";
 
+	if (!muster__log_allowed(&process->peer.channel.log_limit))
+		return;
 	if (query->family == -1)
 		muster__log(MUSTER_LOG_WARN,
 			    "worker %u (pid %d) may listen on %s only if a listener is configured there",
@@ -234,12 +239,36 @@ static void note_refusal(const struct muster__process *process, const struct mus
 			    process->peer.id, (int)process->peer.pid, place, query->port);
 }
 
-static int may_open(const struct muster__process *process, const struct muster__query *query)
+static unsigned demanded_by(const struct muster__process *process)
+{
+	struct muster__listening *listening;
+	unsigned count = 0;
+
+	LIST_FOREACH(listening, &process->cluster->listenings, link)
+	count += listening->name == NULL && muster__handover_member(listening, process) != NULL;
+	return count;
+}
+
+/* One worker cannot spend the descriptors that all live on. */
+static bool has_its_share(const struct muster__process *process)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && demanded_by(process) >= limit.rlim_cur / 8;
+}
+
+static int may_open(struct muster__process *process, const struct muster__query *query)
 {
 	const struct muster_cluster *cluster = process->cluster;
 
 	if (query->fd >= 0)
 		return -EBADF;
+	if (has_its_share(process)) {
+		if (muster__log_allowed(&process->peer.channel.log_limit))
+			muster__log(MUSTER_LOG_WARN, "worker %u (pid %d) has %u listeners of its own and gets no more",
+				    process->peer.id, (int)process->peer.pid, demanded_by(process));
+		return -EMFILE;
+	}
 	if (cluster->app == NULL && (cluster->permit == NULL || muster__permit_allows(cluster->permit, query)))
 		return 0;
 	note_refusal(process, query);
@@ -256,9 +285,8 @@ static int find_or_bind(struct muster__inherited *inherited, const struct muster
 }
 
 /* For a worker's question nobody has asked before. NULL: `error` says why not. */
-static struct muster__listening *open_on_demand(const struct muster__process *process,
-						const struct muster__query *query, const char *key,
-						struct muster_error *error)
+static struct muster__listening *open_on_demand(struct muster__process *process, const struct muster__query *query,
+						const char *key, struct muster_error *error)
 {
 	struct muster__listener socket = MUSTER__LISTENER_NONE;
 	struct muster_listen_options options;
@@ -460,14 +488,16 @@ static void answer(struct muster__process *process, const struct muster__query *
 	}
 	err = muster__send_reply(&process->peer.channel, &reply, data, fd, process->is_muster, ack,
 				 process->peer.seq++);
-	if (err < 0)
+	if (err < 0 && muster__log_allowed(&process->peer.channel.log_limit))
 		muster__log(MUSTER_LOG_WARN, "worker %u: could not be answered about %s: %s", process->peer.id, key,
 			    muster_strerror(err));
 }
 
-static void note_policy(const struct muster__listening *listening, const struct muster__query *query)
+static void note_policy(struct muster__process *process, const struct muster__listening *listening,
+			const struct muster__query *query)
 {
-	if (query->policy != MUSTER_POLICY_DEFAULT && query->policy != listening->policy)
+	if (query->policy != MUSTER_POLICY_DEFAULT && query->policy != listening->policy &&
+	    muster__log_allowed(&process->peer.channel.log_limit))
 		muster__log(MUSTER_LOG_WARN, "listener %s: the policy is that of the first who asked", listening->key);
 }
 
@@ -487,6 +517,14 @@ static int enter(struct muster__listening *listening, struct muster__process *pr
 	return err < 0 ? err : 0;
 }
 
+/* Each answer may carry a listener, and one that is not read keeps its descriptor here. */
+static bool leaves_answers_unread(struct muster__channel *channel)
+{
+	if (channel->queued > UNREAD_MAX)
+		muster__channel_flush(channel);
+	return channel->queued > UNREAD_MAX;
+}
+
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line)
 {
 	struct muster_error error = { .code = -EINVAL };
@@ -498,11 +536,13 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 	/* A worker that is leaving gets no answer, as in Node. */
 	if (process->leaving)
 		return;
+	if (leaves_answers_unread(&process->peer.channel))
+		err = -ENOBUFS;
 	if (err == 0) {
 		muster__query_key(&query, key);
 		listening = find_for(process->cluster, &query, key);
 		if (listening != NULL)
-			note_policy(listening, &query);
+			note_policy(process, listening, &query);
 		else
 			listening = open_on_demand(process, &query, key, &error);
 		err = listening != NULL ? enter(listening, process, &fd) : error.code;

@@ -442,7 +442,7 @@ START_TEST(more_descriptors_than_lines_could_claim_are_not_hoarded)
 			run_until_idle(test_loop);
 	}
 	run_until_idle(test_loop);
-	ck_assert_uint_le(descriptors_open(), before + 1024);
+	ck_assert_uint_le(descriptors_open(), before + 64);
 	close_peer();
 	run_until_idle(test_loop);
 	ck_assert_uint_eq(end.closed, 1);
