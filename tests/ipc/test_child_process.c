@@ -998,6 +998,59 @@ END_TEST
 
 /* ---- many, and none */
 
+#define EIGHTY 80
+
+static void pass_up(struct muster_socket *socket, void *data)
+{
+	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_SOCKET };
+
+	message.handle.socket = socket;
+	if (muster_channel_send(data, &message) < 0)
+		_exit(9);
+}
+
+static int connect_and_pass_up(struct muster_channel *parent, void *data)
+{
+	static const struct muster_socket_handlers on = { .on_connect = pass_up };
+	struct muster_connect_options options = { .host = "127.0.0.1", .port = *(const unsigned *)data };
+
+	return muster_connect(muster_channel_loop(parent), &options, &on, parent) != NULL ? 0 : -ENOMEM;
+}
+
+static unsigned passed;
+
+static void answer_for_it(struct muster_child *of, struct muster_message *message, void *data)
+{
+	int fd = muster_message_take_fd(message);
+
+	(void)of, (void)data;
+	ck_assert_int_ge(fd, 0);
+	client_send_text(fd, "by the parent");
+	close(fd);
+	passed++;
+}
+
+START_TEST(eighty_children_each_give_their_socket_to_the_parent)
+{
+	static const struct muster_child_handlers on = { .on_message = answer_for_it };
+	int listener = client_listen(EIGHTY), peer, i;
+	unsigned port = client_port_of(listener);
+
+	for (i = 0; i < EIGHTY; i++)
+		ck_assert_int_eq(muster_child_on(spawn(connect_and_pass_up, &port), &on, NULL), 0);
+	run_dry(test_loop);
+	ck_assert_uint_eq(passed, EIGHTY);
+	ck_assert_uint_eq(counts.exit, EIGHTY);
+	for (i = 0; i < EIGHTY; i++) {
+		peer = accept(listener, NULL, NULL);
+		client_expect_text(peer, "by the parent");
+		client_expect_end(peer);
+		close(peer);
+	}
+	close(listener);
+}
+END_TEST
+
 #define MANY 64
 
 static struct channel_counts of_many[MANY];
@@ -1477,6 +1530,7 @@ int main(void)
 	tcase_add_test(silent, an_output_that_was_closed_is_no_socket_any_more);
 	tcase_add_test(silent, a_silent_program_has_four_descriptors_and_they_block);
 	tcase_add_test(many, many_children_at_once_have_each_their_own_end);
+	tcase_add_test(many, eighty_children_each_give_their_socket_to_the_parent);
 	tcase_add_loop_test(many, at_the_descriptor_limit_a_spawn_fails_and_leaves_nothing, 0, 2);
 	tcase_add_test(many, options_that_make_no_sense_are_refused);
 	tcase_add_loop_test(many, options_of_an_older_and_of_a_newer_program_are_understood, 0, 2);
