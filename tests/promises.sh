@@ -1,6 +1,6 @@
 #!/bin/sh
-# Check that docs/net.md promises nothing unproved: each row of its tables names tests, or says that it is not built, and
-# each test that is named anywhere in it exists and belongs to a case.
+# Check that docs/net.md and docs/cluster.md promise nothing unproved: each row of their tables names tests, or says that it
+# is not built, and each test that is named anywhere in them exists and belongs to a case.
 #
 #	`src/server: some_name`  is  START_TEST(some_name) in tests/src/test_server.c, with a tcase_add_*test for it
 #
@@ -8,6 +8,7 @@
 #        tests/promises.sh --self-test  check that each kind of gap is found
 set -eu
 cd "$(dirname "$0")/.."
+pages='docs/net.md docs/cluster.md'
 
 # has_test FILE NAME
 has_test() {
@@ -15,13 +16,13 @@ has_test() {
 		tr -s '\n\t ' '   ' <"$1" | grep -Eq "tcase_add_[a-z_]*test(_raise_signal)?\([a-z_A-Z0-9]+, ?$2[,)]"
 }
 
-# The tests that the page names, each once: "folder/file name".
+# named PAGE - the tests that it names, each once: "folder/file name".
 named() {
 	# shellcheck disable=SC2016 # the backquotes are those of the page
-	grep -Eo '`[a-z_]+/[a-z_0-9]+: [A-Za-z_0-9]+`' docs/net.md | tr -d '`:' | sort -u
+	grep -Eo '`[a-z_]+/[a-z_0-9]+: [A-Za-z_0-9]+`' "$1" | tr -d '`:' | sort -u
 }
 
-# Prints the rows that prove nothing, and at last how many rows there are. A row without a last column is a gap as well.
+# rows PAGE - prints its rows that prove nothing, and at last how many rows there are. A row without a last column is a gap as well.
 rows() {
 	awk -F '|' '
 	!/^\|/ { header = 1; next }
@@ -29,39 +30,59 @@ rows() {
 	header == 2 { header = 0; next }
 	{ rows++ }
 	$(NF - 1) !~ /`[a-z_]+\/[a-z_0-9]+: [A-Za-z_0-9]+`/ && $(NF - 1) !~ /^ not built/ {
-		printf "docs/net.md:%d: neither a test nor \"not built\"\n", FNR
+		printf "%s:%d: neither a test nor \"not built\"\n", FILENAME, FNR
 	}
-	END { print rows + 0 }' docs/net.md
+	END { print rows + 0 }' "$1"
 }
 
-check() {
-	missing=0
-	rows=$(rows)
+# check_page PAGE - adds to `all` and `missing`.
+check_page() {
+	rows=$(rows "$1")
 	gaps=$(echo "$rows" | sed '$d')
 	rows=$(echo "$rows" | tail -n 1)
 	if [ -n "$gaps" ]; then
 		echo "$gaps"
-		missing=$(echo "$gaps" | wc -l)
+		missing=$((missing + $(echo "$gaps" | wc -l)))
 	fi
+	all=$((all + rows))
 	while read -r place name; do
 		[ -n "$place" ] || continue
 		file=tests/${place%/*}/test_${place##*/}.c
 		has_test "$file" "$name" && continue
-		echo "docs/net.md: $place: $name: no such test in $file, or in none of its cases"
+		echo "$1: $place: $name: no such test in $file, or in none of its cases"
 		missing=$((missing + 1))
 	done <<-EOT
-		$(named)
+		$(named "$1")
 	EOT
-	echo "promises: $rows rows, $missing missing"
-	[ "$missing" -eq 0 ] && [ "$rows" -gt 0 ]
+	if [ "$rows" -eq 0 ]; then
+		echo "$1: no rows"
+		empty=1
+	fi
 }
 
-# page LINE... - a docs/net.md with these rows.
+check() {
+	all=0
+	missing=0
+	empty=0
+	for page in $pages; do
+		check_page "$page"
+	done
+	echo "promises: $all rows, $missing missing"
+	[ "$missing" -eq 0 ] && [ "$empty" -eq 0 ]
+}
+
+# page LINE... - a docs/net.md with these rows; and write_page FILE LINE..., any.
 page() {
+	write_page docs/net.md "$@"
+}
+
+write_page() {
+	file=$1
+	shift
 	{
 		printf '# Page\n\n| Node | C | Proved by |\n|---|---|---|\n'
 		printf '%s\n' "$@"
-	} >docs/net.md
+	} >"$file"
 }
 
 # expect STATUS LAST-LINE WHAT - run check; it must end so.
@@ -96,22 +117,28 @@ self_test() {
 			tcase_add_test(one, plain_and_more);
 			tcase_add_test(one, never_begun);
 	EOT
+	write_page docs/cluster.md '| a | b | `src/a: plain` |'
 	page '| a | b | `src/a: plain` |' '| a | b | `src/a: in_a_loop`, `src/a: on_two_lines` |' '| c | | not built |'
-	expect 0 'promises: 3 rows, 0 missing' 'a good page'
+	expect 0 'promises: 4 rows, 0 missing' 'a good page'
 	page '| a | b | `src/a: plain`, `src/a: none_of_that_name` |'
-	expect 1 'promises: 1 rows, 1 missing' 'a test that is not there'
+	expect 1 'promises: 2 rows, 1 missing' 'a test that is not there'
 	page '| a | b | `src/b: plain` |'
-	expect 1 'promises: 1 rows, 1 missing' 'a file that is not there'
+	expect 1 'promises: 2 rows, 1 missing' 'a file that is not there'
 	page '| a | b | `src/a: in_no_case` |' '| a | b | `src/a: never_begun` |'
-	expect 1 'promises: 2 rows, 2 missing' 'a test that is half there'
+	expect 1 'promises: 3 rows, 2 missing' 'a test that is half there'
 	page '| a | b | `src/a: plain_and` |' '| a | b | `src/a: lain` |'
-	expect 1 'promises: 2 rows, 2 missing' 'a part of a name'
+	expect 1 'promises: 3 rows, 2 missing' 'a part of a name'
 	page '| a | b | |' '| a | b | surely |' '| a | `src/a: plain` | |'
-	expect 1 'promises: 3 rows, 3 missing' 'rows without a proof'
+	expect 1 'promises: 4 rows, 3 missing' 'rows without a proof'
 	page '| a | b | `src/a: plain` |' '' 'And `src/a: missing_in_the_text`.'
-	expect 1 'promises: 1 rows, 1 missing' 'a test named outside the tables'
+	expect 1 'promises: 2 rows, 1 missing' 'a test named outside the tables'
 	page
-	expect 1 'promises: 0 rows, 0 missing' 'a page without rows'
+	expect 1 'promises: 1 rows, 0 missing' 'a page without rows'
+	page '| a | b | `src/a: plain` |'
+	write_page docs/cluster.md '| a | b | `src/a: none` |' '| a | | |'
+	expect 1 'promises: 3 rows, 2 missing' 'gaps in the other page'
+	write_page docs/cluster.md
+	expect 1 'promises: 1 rows, 0 missing' 'another page without rows'
 	echo "promises: self-test of $ran pages: $failed failed"
 	[ "$failed" -eq 0 ]
 }

@@ -170,6 +170,45 @@ START_TEST(a_worker_whose_server_is_unrefd_ends_by_itself)
 }
 END_TEST
 
+static void on_drop(struct muster_server *server, const struct muster_address *local,
+		    const struct muster_address *remote, void *data)
+{
+	(void)server, (void)local, (void)remote, (void)data;
+	tell(muster_worker_self(), "dropped");
+}
+
+static void tell_drops(struct muster_worker *self, struct muster_server *server)
+{
+	static const struct muster_server_handlers on = { .on_drop = on_drop };
+
+	(void)self;
+	muster_server_on(server, &on, NULL);
+}
+
+/* It takes what it is given and ends it, though another worker has room. */
+START_TEST(with_drop_max_connection_a_full_worker_leaves_nothing_to_others)
+{
+	struct muster_cluster *cluster;
+	int full, other, dropped;
+
+	service.server = (struct muster_server_options){ .max_connections = 1, .drop_max_connection = true };
+	service.begin = tell_drops;
+	cluster = serving_cluster(NULL, &service, 2, &counts);
+	full = client_connect_port(counts.address.port);
+	ck_assert_uint_eq(greeted_by(full), 1);
+	other = client_connect_port(counts.address.port);
+	ck_assert_uint_eq(greeted_by(other), 2);
+	close(other);
+	run_until_said(&counts, "closed");
+	dropped = client_connect_port(counts.address.port);
+	run_until_ended(dropped);
+	run_until_said(&counts, "dropped");
+	close(full);
+	close(dropped);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 /* ---- leaving */
 
 static int serve_or_idle(struct muster_worker *self, void *data)
@@ -281,6 +320,7 @@ int main(void)
 		tcase_add_loop_test(asks, without_ipv6_only_both_families_reach_the_workers, FROM, TO);
 	}
 	tcase_add_loop_test(asks, a_port_that_was_in_use_may_be_asked_for_again, FROM, TO);
+	tcase_add_test(asks, with_drop_max_connection_a_full_worker_leaves_nothing_to_others);
 	tcase_add_loop_test(leaves, a_server_keeps_its_worker_alive_until_it_is_unrefd, FROM, TO);
 	tcase_add_loop_test(leaves, a_worker_whose_server_is_unrefd_ends_by_itself, FROM, TO);
 	tcase_add_loop_test(leaves, a_worker_that_never_listened_leaves_and_the_others_serve_on, FROM, TO);
