@@ -139,6 +139,32 @@ START_TEST(node_serves_http_through_the_primary)
 }
 END_TEST
 
+/* Each policy, and as many requests on one connection as the client likes. */
+START_TEST(node_serves_http_by_each_policy)
+{
+	struct muster_cluster *cluster = node_cluster(
+		"{\"http\":true,\"listen\":[{\"port\":0,\"host\":\"127.0.0.1\"}]}", (enum muster_policy)_i);
+	char answer[1024];
+	int client, i;
+	ssize_t got;
+
+	fork_one(cluster, NULL);
+	fork_one(cluster, NULL);
+	client = connect_here();
+	for (i = 0; i < 4; i++) {
+		client_send_text(client, "GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+		run_until_readable(client);
+		got = recv(client, answer, sizeof answer - 1, 0);
+		ck_assert_int_gt(got, 0);
+		answer[got] = '\0';
+		ck_assert_ptr_nonnull(strstr(answer, "HTTP/1.1 200 OK"));
+		ck_assert_ptr_nonnull(strstr(answer, "worker "));
+	}
+	close(client);
+	finish(cluster);
+}
+END_TEST
+
 START_TEST(round_robin_is_exact_over_node_workers)
 {
 	struct muster_cluster *cluster = serving(ANY_PORT, 3);
@@ -411,6 +437,7 @@ START_TEST(node_serves_https_with_one_set_of_ticket_keys)
 {
 	struct ended ended;
 	struct muster_cluster *cluster;
+	unsigned i;
 	char settings[1024], *second, *key = strdup(folder_path("key")), *cert = strdup(folder_path("cert"));
 
 	run(&ended, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
@@ -419,17 +446,22 @@ START_TEST(node_serves_https_with_one_set_of_ticket_keys)
 	snprintf(settings, sizeof settings,
 		 "{\"tls\":{\"key\":\"%s\",\"cert\":\"%s\"},\"listen\":[{\"port\":0,\"host\":\"127.0.0.1\"}]}", key,
 		 cert);
-	cluster = serving(settings, 2);
+	cluster = node_cluster(settings, (enum muster_policy)_i);
+	fork_one(cluster, NULL);
+	fork_one(cluster, NULL);
 	run_in(cluster, 1, "say(servers[0].getTicketKeys().toString('hex'))");
 	run_in(cluster, 2, "say(servers[0].getTicketKeys().toString('hex'))");
 	run_until_count(test_loop, counts.message, 2);
 	second = strchr(counts.said, ' ') + 1;
 	ck_assert_uint_gt(strlen(second), 90);
 	ck_assert_int_eq(strncmp(counts.said, second, strlen(second)), 0);
-	run_in(cluster, 1, "fetch(servers[0].address().port)");
-	run_until_said(&counts, "got worker 1");
-	run_in(cluster, 1, "fetch(servers[0].address().port)");
-	run_until_said(&counts, "got worker 2");
+	for (i = 1; i <= 2; i++) {
+		run_in(cluster, 1, "fetch(servers[0].address().port)");
+		run_until_count(test_loop, counts.message, 2 + i);
+	}
+	ck_assert_ptr_nonnull(strstr(counts.said, "got worker "));
+	if (_i == MUSTER_POLICY_ROUND_ROBIN)
+		ck_assert_ptr_nonnull(strstr(counts.said, "\"got worker 1\" \"got worker 2\""));
 	free(key);
 	free(cert);
 	finish(cluster);
@@ -944,6 +976,46 @@ START_TEST(connections_that_a_killed_node_worker_never_saw_go_to_another)
 }
 END_TEST
 
+static const char *const steps[] = { "accepted", "before-handed-over", "handed-over", "answer-received",
+				     "answer-settled" };
+static const char *deadly_step;
+static pid_t victim;
+
+static void kill_victim(const char *point)
+{
+	if (victim != 0 && strcmp(point, deadly_step) == 0) {
+		kill(victim, SIGKILL);
+		until(!process_lives(victim));
+		victim = 0;
+	}
+}
+
+/* It answers before it looks, so one that it had answered for, or was about to, may be lost with it; no other. */
+START_TEST(a_node_worker_may_die_at_any_step_of_a_connections_way)
+{
+	struct muster_cluster *cluster = serving(ANY_PORT, 2);
+	unsigned greeted = 0, i;
+	int clients[20];
+	char line[8];
+
+	lines_record(MUSTER_LOG_ERROR);
+	deadly_step = steps[_i];
+	victim = muster_worker_pid(worker_by_id(cluster, 1));
+	muster__hook = kill_victim;
+	for (i = 0; i < 20; i++)
+		clients[i] = connect_here();
+	for (i = 0; i < 20; i++) {
+		run_until_readable(clients[i]);
+		greeted += recv(clients[i], line, sizeof line, 0) > 0;
+		close(clients[i]);
+	}
+	run_until_count(test_loop, counts.exit, 1);
+	ck_assert_int_eq(counts.signal, SIGKILL);
+	ck_assert_uint_ge(greeted, _i < 2 ? 20 : 10);
+	finish(cluster);
+}
+END_TEST
+
 START_TEST(a_node_worker_at_its_descriptor_limit_leaves_connections_to_others)
 {
 	static const char *const limit[] = { "LIMIT=40", NULL }, *const none[] = { "LIMIT=1024", NULL };
@@ -1189,6 +1261,8 @@ static void add_serving(Suite *suite)
 
 	tcase_add_test(serve_case, node_workers_have_all_their_events);
 	tcase_add_test(serve_case, node_serves_http_through_the_primary);
+	tcase_add_loop_test(serve_case, node_serves_http_by_each_policy, MUSTER_POLICY_ROUND_ROBIN,
+			    MUSTER_POLICY_LEAST_CONNECTIONS + 1);
 	tcase_add_test(serve_case, round_robin_is_exact_over_node_workers);
 	tcase_add_test(serve_case, port_0_is_the_same_port_in_all_node_workers);
 	tcase_add_test(serve_case, two_servers_of_a_node_worker_on_port_0_have_two_ports);
@@ -1205,7 +1279,8 @@ static void add_serving(Suite *suite)
 	tcase_add_test(asks, node_workers_may_close_and_listen_again_any_number_of_times);
 	tcase_add_test(asks, a_full_node_worker_leaves_connections_to_others);
 	if (system("openssl version >/dev/null 2>&1") == 0)
-		tcase_add_test(asks, node_serves_https_with_one_set_of_ticket_keys);
+		tcase_add_loop_test(asks, node_serves_https_with_one_set_of_ticket_keys, MUSTER_POLICY_ROUND_ROBIN,
+				    MUSTER_POLICY_SHARED + 1);
 	else
 		puts("openssl is not installed: the test of https is skipped");
 	tcase_add_test(messages, values_of_all_kinds_survive_the_way_to_node_and_back);
@@ -1232,6 +1307,8 @@ static void add_lives(Suite *suite)
 	tcase_add_test(ends, a_node_worker_that_dies_is_replaced);
 	tcase_add_test(ends, connections_that_a_killed_node_worker_never_saw_go_to_another);
 	tcase_add_test(ends, with_reuse_port_a_node_worker_accepts_for_itself_and_its_queue_outlives_it);
+	tcase_add_loop_test(ends, a_node_worker_may_die_at_any_step_of_a_connections_way, 0,
+			    sizeof steps / sizeof *steps);
 	tcase_add_test(ends, a_node_worker_at_its_descriptor_limit_leaves_connections_to_others);
 	tcase_add_test(ends, node_workers_end_when_their_primary_is_gone);
 	tcase_add_test(programs, a_program_gets_its_environment_and_its_folder);
