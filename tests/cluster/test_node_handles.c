@@ -328,6 +328,91 @@ START_TEST(when_we_are_killed_Node_ends)
 }
 END_TEST
 
+/* ---- connections of a server of ours that Node holds */
+
+#define HOLD                                                                                                           \
+	"process.removeAllListeners('message'); globalThis.held = []; process.on('message', (message, socket) => { "   \
+	"if (socket) held.push(socket); else held.pop().destroy(); process.send(held.length); })"
+
+static void run_script(struct muster_channel *channel, const char *script)
+{
+	json_t *json = json_pack("{s:s}", "run", script);
+
+	ck_assert_int_eq(muster_channel_send(channel, &(struct muster_message){ .json = json }), 0);
+	json_decref(json);
+}
+
+static const unsigned *messages(void)
+{
+	return child != NULL ? &of_child.message : &of_worker.message;
+}
+
+static void give_to_node(struct muster_server *server, struct muster_socket *socket, void *data)
+{
+	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_SOCKET };
+
+	(void)server;
+	message.handle.socket = socket;
+	ck_assert_int_eq(muster_channel_send(data, &message), 0);
+}
+
+static unsigned open_there, answers;
+
+static void note_count(struct muster_server *server, int err, unsigned count, void *data)
+{
+	(void)server, (void)data;
+	ck_assert_int_eq(err, 0);
+	open_there = count;
+	answers++;
+}
+
+static unsigned count_of(struct muster_server *server)
+{
+	unsigned before = answers;
+
+	ck_assert_int_eq(muster_server_get_connections(server, note_count, NULL), 0);
+	run_until_count(test_loop, answers, before + 1);
+	return open_there;
+}
+
+static void run_to_message(unsigned count)
+{
+	run_until_reached(test_loop, messages(), count, "messages");
+}
+
+START_TEST(what_Node_holds_is_counted_and_waited_for)
+{
+	static const struct muster_server_handlers on = { .on_connection = give_to_node };
+	struct muster_channel *channel = node_begin(_i);
+	struct server_counts of_server = { 0 };
+	struct muster_server *server =
+		new_server(test_loop, &(struct muster_server_options){ .pause_on_connect = true }, &of_server);
+	unsigned before = *messages(), i;
+	int clients[2];
+
+	run_script(channel, HOLD);
+	ck_assert_int_eq(muster_server_on(server, &on, channel), 0);
+	ck_assert_int_eq(muster_server_listen(server, &(struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	run_until_count(test_loop, of_server.listening, 1);
+	for (i = 0; i < 2; i++) {
+		clients[i] = client_connect_port(server_port(server));
+		run_to_message(before + i + 1);
+	}
+	ck_assert_uint_eq(count_of(server), 2);
+	ck_assert_int_eq(muster_server_close(server), 0);
+	ck_assert_int_eq(say(channel, "1"), 0);
+	run_to_message(before + 3);
+	ck_assert_uint_eq(of_server.close, 0);
+	ck_assert_int_eq(say(channel, "1"), 0);
+	run_until_count(test_loop, of_server.close, 1);
+	for (i = 0; i < 2; i++) {
+		client_expect_end(clients[i]);
+		close(clients[i]);
+	}
+	node_finish(channel);
+}
+END_TEST
+
 /* ---- Node is the parent, or the primary */
 
 static struct node node;
@@ -408,6 +493,7 @@ int main(void)
 	tcase_add_test(ours, ten_thousand_handles_come_from_Node_each_with_its_message);
 	tcase_add_loop_test(ours, handles_go_both_ways_at_once_behind_long_messages, 0, 2);
 	tcase_add_loop_test(ours, when_Node_is_killed_every_handle_on_its_way_is_closed, 0, 2);
+	tcase_add_loop_test(ours, what_Node_holds_is_counted_and_waited_for, 0, 2);
 	tcase_add_loop_test(theirs, when_we_are_killed_Node_ends, 0, 2);
 	tcase_add_test(theirs, ten_thousand_handles_go_both_ways_under_a_parent_in_Node);
 	tcase_add_loop_test(theirs, long_messages_stand_between_handles_of_a_parent_in_Node, 0, 2);

@@ -1039,6 +1039,28 @@ START_TEST(a_node_worker_at_its_descriptor_limit_leaves_connections_to_others)
 }
 END_TEST
 
+/* It has room again by the time that it is asked again, in the order of what it was sent. */
+START_TEST(a_handle_that_node_had_no_descriptor_for_is_sent_again)
+{
+	const char *exec[] = { "sh", "-c", "ulimit -n 40; exec node \"$0\" \"$1\"", NODE_WORKER, ANY_PORT, NULL };
+	struct muster_cluster *cluster = new_cluster(&(struct muster_cluster_options){ .exec = exec }, NULL, &counts);
+	struct muster_message message = { .text = "\"yours\"", .length = 7, .handle_type = MUSTER_HANDLE_SOCKET };
+	struct socket_counts of_socket = { 0 };
+	int client;
+
+	fork_one(cluster, NULL);
+	run_in(cluster, 1, "exhaust()");
+	run_until_said(&counts, "exhausted");
+	message.handle.socket = socket_with_peer(test_loop, &client, &of_socket);
+	ck_assert_int_eq(muster_worker_send(worker_by_id(cluster, 1), &message), 0);
+	run_in(cluster, 1, "setImmediate(release)");
+	expect_line(client, "\"yours\"\n");
+	run_until_ended(client);
+	close(client);
+	finish(cluster);
+}
+END_TEST
+
 START_TEST(node_workers_end_when_their_primary_is_gone)
 {
 	struct muster_cluster *cluster = serving(ANY_PORT, 1);
@@ -1310,6 +1332,7 @@ static void add_lives(Suite *suite)
 	tcase_add_loop_test(ends, a_node_worker_may_die_at_any_step_of_a_connections_way, 0,
 			    sizeof steps / sizeof *steps);
 	tcase_add_test(ends, a_node_worker_at_its_descriptor_limit_leaves_connections_to_others);
+	tcase_add_test(ends, a_handle_that_node_had_no_descriptor_for_is_sent_again);
 	tcase_add_test(ends, node_workers_end_when_their_primary_is_gone);
 	tcase_add_test(programs, a_program_gets_its_environment_and_its_folder);
 	tcase_add_test(programs, a_program_that_is_not_there_exits_with_127);
