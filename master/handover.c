@@ -12,7 +12,6 @@
 
 #include "ipc/hook.h"
 #include "ipc/protocol.h"
-#include "master/lanes.h"
 #include "master/scheduler.h"
 #include "src/address.h"
 #include "src/fd.h"
@@ -386,7 +385,8 @@ void muster__handover_derive(struct muster__listening *listening)
 	}
 	accepting = limited ? must_drop(listening) : able && listening->returned_count == 0;
 	accepting = accepting && !listening->cluster->held;
-	muster__lanes_watch(listening, accepting);
+	if (listening->watch_lanes != NULL)
+		listening->watch_lanes(listening, accepting);
 	if (accepting && !muster__listening_is_served_directly(listening))
 		muster__acceptor_start(&listening->acceptor);
 	else
@@ -550,7 +550,6 @@ void muster__handover_begin(struct muster__listening *listening)
 	struct muster_loop *loop = listening->cluster->object.loop;
 
 	listening->retry_ms = RETRY_FIRST_MS;
-	LIST_INIT(&listening->lanes);
 	muster__acceptor_init(&listening->acceptor, loop, listening->socket.fd, &acceptor_ops, 0);
 	event_assign(&listening->retry, loop->base, -1, EV_PERSIST, on_retry, listening);
 }
@@ -558,7 +557,6 @@ void muster__handover_begin(struct muster__listening *listening)
 void muster__handover_end(struct muster__listening *listening)
 {
 	muster__acceptor_stop(&listening->acceptor);
-	muster__lanes_close(listening);
 	muster__event_del(listening->cluster->object.loop, &listening->retry);
 	/* Hand-overs that are still on their way outlive the listener: their copies are only closed. */
 	muster__flights_forget(listening->cluster, listening);

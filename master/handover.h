@@ -23,6 +23,8 @@ struct muster__listening {
 	char *name;                     /* of a configured one, which ends only by configuration; else NULL */
 	struct muster__listener socket; /* reuse-port: it holds the address, and its lanes listen */
 	struct muster__lanes lanes;
+	/* Reuse-port: accept on the lanes, or do not. Else NULL. */
+	void (*watch_lanes)(struct muster__listening *listening, bool accepting);
 	int backlog;
 	enum muster_policy policy;
 	struct muster__acceptor acceptor;

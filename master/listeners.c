@@ -74,6 +74,7 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 	listening->cluster = cluster;
 	strncpy(listening->key, key, sizeof listening->key - 1);
 	listening->policy = policy_of(cluster, options, socket);
+	listening->watch_lanes = listening->policy == MUSTER_POLICY_REUSE_PORT ? muster__lanes_watch : NULL;
 	listening->backlog = options->backlog;
 	listening->drops = cluster->options.drop_max_connection;
 	listening->socket = *socket;
@@ -89,6 +90,7 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 
 static void listening_free(struct muster__listening *listening)
 {
+	muster__lanes_close(listening);
 	muster__handover_end(listening);
 	muster__listener_close(&listening->socket, true);
 	muster__scoreboard_give_row(listening->cluster->board, listening->row);

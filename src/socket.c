@@ -97,7 +97,7 @@ static void socket_turn(struct muster__object *object)
 	free_spent(socket);
 	if (socket->connected_due)
 		emit_connected(socket);
-	if (muster__unread_waits(socket) && muster__socket_wants_input(socket))
+	if (socket->rare->unread != NULL && muster__socket_wants_input(socket))
 		read_again(socket);
 	muster__socket_complete(socket);
 	if (socket->finish_due)
@@ -210,7 +210,7 @@ static void on_input(evutil_socket_t fd, short what, void *data)
 	ssize_t length;
 
 	(void)what;
-	if (muster__unread_waits(socket)) {
+	if (socket->rare->unread != NULL) {
 		read_again(socket);
 		return;
 	}
@@ -586,7 +586,7 @@ int muster_socket_take_fd(struct muster_socket *socket)
 
 	if (fd < 0 || socket->destroyed)
 		return -ENOTCONN;
-	if (muster__output_is_pending(socket->output) || muster__unread_waits(socket))
+	if (muster__output_is_pending(socket->output) || socket->rare->unread != NULL)
 		return -EBUSY;
 	/* Out of epoll first: the descriptor lives on elsewhere, and so would the registration. */
 	muster__event_del(socket->object.loop, &socket->read);

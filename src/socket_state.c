@@ -9,7 +9,6 @@
 #include "src/fd.h"
 #include "src/idle.h"
 #include "src/output.h"
-#include "src/unread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -66,6 +65,15 @@ void muster__socket_stop_idle(struct muster_socket *socket)
 	socket->rare->idle = NULL;
 }
 
+/* Nobody will read it again. */
+static void drop_unread(struct muster_socket *socket)
+{
+	if (socket->rare->unread == NULL)
+		return;
+	evbuffer_free(socket->rare->unread);
+	socket->rare->unread = NULL;
+}
+
 void muster__socket_let_go(struct muster_socket *socket)
 {
 	struct muster__owner *owner = socket->owner;
@@ -83,7 +91,7 @@ void muster__socket_let_go(struct muster_socket *socket)
 	socket->watch = MUSTER__WATCH_NOTHING;
 	muster__fd_close(&socket->fd);
 	muster__socket_stop_idle(socket);
-	muster__unread_drop(socket);
+	drop_unread(socket);
 	socket->owner = NULL;
 	if (owner != NULL)
 		owner->gone(owner, socket);
@@ -179,7 +187,7 @@ void muster__socket_watch(struct muster_socket *socket)
 	if (muster__socket_wants_input(socket)) {
 		set_watch(socket, MUSTER__WATCH_INPUT);
 		/* What was given back comes first, and no event tells of it. */
-		if (muster__unread_waits(socket))
+		if (socket->rare->unread != NULL)
 			muster__object_wake(&socket->object);
 		return;
 	}

@@ -7,11 +7,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
-bool muster__unread_waits(const struct muster_socket *socket)
-{
-	return socket->rare->unread != NULL;
-}
-
 static struct evbuffer *buffer_of(const struct muster_socket *socket)
 {
 	struct bufferevent *bufferevent = socket->rare->bufferevent;
@@ -41,14 +36,6 @@ void muster__unread_put_back(struct muster_socket *socket, struct evbuffer *unre
 	socket->rare->unread = unread;
 }
 
-void muster__unread_drop(struct muster_socket *socket)
-{
-	struct evbuffer *unread = muster__unread_take(socket);
-
-	if (unread != NULL)
-		evbuffer_free(unread);
-}
-
 static int prepend(struct evbuffer *buffer, const void *bytes, size_t length)
 {
 	return buffer == NULL || evbuffer_prepend(buffer, bytes, length) < 0 ? -ENOMEM : 0;
@@ -57,7 +44,7 @@ static int prepend(struct evbuffer *buffer, const void *bytes, size_t length)
 int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_t length)
 {
 	struct muster__rare *rare;
-	int err;
+	struct evbuffer *unread;
 
 	if (socket->fd < 0 || socket->destroyed)
 		return MUSTER_EDESTROYED;
@@ -68,11 +55,13 @@ int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_
 	rare = muster__socket_rare(socket);
 	if (rare == NULL)
 		return -ENOMEM;
-	if (rare->unread == NULL)
-		rare->unread = evbuffer_new();
-	err = prepend(rare->unread, bytes, length);
-	if (err < 0 && rare->unread != NULL && evbuffer_get_length(rare->unread) == 0)
-		muster__unread_drop(socket);
+	unread = rare->unread != NULL ? rare->unread : evbuffer_new();
+	if (prepend(unread, bytes, length) < 0) {
+		if (unread != NULL && rare->unread == NULL)
+			evbuffer_free(unread);
+		return -ENOMEM;
+	}
+	rare->unread = unread;
 	muster__object_wake(&socket->object);
-	return err;
+	return 0;
 }

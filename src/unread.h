@@ -2,14 +2,10 @@
 #ifndef SRC_UNREAD_H
 #define SRC_UNREAD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct evbuffer;
 struct muster_socket;
-
-/* Something waits. */
-bool muster__unread_waits(const struct muster_socket *socket);
 
 /* All that waits, in a bufferevent's input as well: borrowed until the socket is touched. NULL, and 0, if nothing does. */
 const char *muster__unread_peek(const struct muster_socket *socket, size_t *length);
@@ -17,8 +13,5 @@ const char *muster__unread_peek(const struct muster_socket *socket, size_t *leng
 /* It is the caller's: NULL if nothing waits. And the socket's again. */
 struct evbuffer *muster__unread_take(struct muster_socket *socket);
 void muster__unread_put_back(struct muster_socket *socket, struct evbuffer *unread);
-
-/* Nobody will read it. */
-void muster__unread_drop(struct muster_socket *socket);
 
 #endif
