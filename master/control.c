@@ -5,20 +5,59 @@
 #include "master/generations.h"
 #include "master/session.h"
 #include "master/stale.h"
+#include "src/fd.h"
 #include "src/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <muster/muster.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static void keep_spare(struct muster__control *control)
+{
+	if (control->spare < 0)
+		control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void on_last_close(struct muster_socket *socket, bool had_error, void *data)
+{
+	(void)socket, (void)had_error;
+	keep_spare(data);
+}
+
+/* The operator who wants to know why nothing is accepted any more must be heard. */
+static bool admit_with_spare(struct muster_server *server, struct muster__control *control)
+{
+	static const struct muster_socket_handlers on = { .on_close = on_last_close };
+	struct muster_socket *socket = NULL;
+	int fd;
+
+	if (control->spare < 0)
+		return false;
+	muster__fd_close(&control->spare);
+	fd = accept4(muster_server_fd(server), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		socket = muster_socket_open(control->all->loop, fd, NULL);
+	if (socket == NULL || muster_socket_on(socket, &on, control) < 0) {
+		if (socket != NULL)
+			muster_socket_destroy(socket, 0);
+		keep_spare(control);
+		return false;
+	}
+	muster__session_begin(socket, control);
+	return true;
+}
 
 static void on_connection(struct muster_server *server, struct muster_socket *socket, void *data)
 {
 	(void)server;
+	keep_spare(data);
 	muster__session_begin(socket, data);
 }
 
@@ -26,7 +65,8 @@ static void on_server_error(struct muster_server *server, const struct muster_er
 {
 	char text[256];
 
-	(void)server, (void)data;
+	if ((error->code == -EMFILE || error->code == -ENFILE) && admit_with_spare(server, data))
+		return;
 	muster_error_format(error, text, sizeof text);
 	muster__log(MUSTER_LOG_ERROR, "control: %s", text);
 }
@@ -135,6 +175,7 @@ int muster__control_listen(struct muster__control *control, struct muster__liste
 		muster__listener_close(listener, true);
 		return -ENOMEM;
 	}
+	keep_spare(control);
 	muster_server_on(*out, &on, control);
 	muster_server_unref(*out);
 	return muster__server_listen_on(*out, listener, 0);

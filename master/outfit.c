@@ -8,6 +8,7 @@
 #include "master/daemon.h"
 #include "master/generations.h"
 #include "master/log_file.h"
+#include "src/fd.h"
 
 #include <errno.h>
 #include <muster/muster.h>
@@ -20,6 +21,7 @@ void muster__outfit_init(struct muster__outfit *outfit, struct muster__generatio
 	*outfit = (struct muster__outfit){ .all = all, .next_control = MUSTER__LISTENER_NONE, .next_log = -1 };
 	outfit->control.all = all;
 	outfit->control.group = (gid_t)-1;
+	outfit->control.spare = -1;
 }
 
 static const struct muster__config *current_config(const struct muster__outfit *outfit)
@@ -263,6 +265,7 @@ void muster__outfit_restore(struct muster__outfit *outfit)
 void muster__outfit_clear(struct muster__outfit *outfit)
 {
 	muster__outfit_give_up(outfit);
+	muster__fd_close(&outfit->control.spare);
 	if (outfit->pid_file != NULL)
 		unlink(outfit->pid_file);
 	free(outfit->pid_file);

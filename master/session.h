@@ -17,6 +17,7 @@ struct muster__control {
 	struct muster__generations *all;
 	struct muster__upgrade *upgrade;
 	gid_t group; /* whose members may ask for the status; -1: nobody's */
+	int spare;   /* a descriptor for whoever asks when there is no other; -1 while he has it */
 };
 
 /* The other side of a new connection: it frees itself. `control` is borrowed and outlives it. */
