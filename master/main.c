@@ -10,6 +10,7 @@
 #include "master/predecessor.h"
 #include "master/report.h"
 #include "master/sd.h"
+#include "master/strangers.h"
 #include "master/succession.h"
 #include "master/upgrade.h"
 #include "src/log.h"
@@ -46,6 +47,7 @@ struct daemon {
 	struct muster__outfit outfit;
 	struct muster__upgrade upgrade;
 	struct muster__predecessor predecessor;
+	struct muster__strangers strangers;
 	struct event *signals[6];
 	char **argv;
 	int tell; /* the descriptor by which a detached daemon says that it is ready; -1 */
@@ -201,6 +203,7 @@ static void on_ended(struct muster__generations *all)
 
 	for (i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
 		event_del(daemon->signals[i]);
+	muster__strangers_stop(&daemon->strangers);
 	muster__predecessor_close(&daemon->predecessor);
 	muster__outfit_close(&daemon->outfit);
 }
@@ -320,6 +323,8 @@ static int start(struct daemon *daemon)
 	err = watch_signals(daemon);
 	if (err == 0)
 		err = muster__generations_init(&daemon->all, daemon->loop, daemon->options.file, &ops, daemon);
+	if (err == 0)
+		err = muster__strangers_start(&daemon->strangers, &daemon->all);
 	muster__outfit_init(&daemon->outfit, &daemon->all);
 	muster__report_start(&daemon->report, daemon->sd, &daemon->all);
 	if (err < 0)
