@@ -12,7 +12,6 @@
 #include "ipc/hook.h"
 #include "src/fd.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <muster/error.h>
 #include <stdlib.h>
@@ -20,11 +19,9 @@
 
 #define READ_SIZE 65536
 #define READS_PER_TURN 64
-#define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define DRAIN_BYTES ((size_t)128 * 1024)
 #define MALFORMED_MAX 16
-#define FDS_MAX MUSTER__FDPASS_MAX /* unclaimed: one line at most is unfinished, and a read brings no more */
 #define CHUNK_ROOM 1024
 #define AWAITED UINT64_MAX /* the ticket of a handle that is kept: the first of them is meant */
 
@@ -42,46 +39,6 @@ struct muster__chunk {
 
 /* Most messages. */
 static const struct muster__sent nobody = { NULL, NULL };
-
-/* ---- tickets: which handle does an ACK answer? */
-
-static int tickets_grow(struct muster__tickets *tickets)
-{
-	unsigned size = tickets->size ? tickets->size * 2 : 16, i;
-	uint64_t *ring = malloc(size * sizeof *ring);
-
-	if (ring == NULL)
-		return -ENOMEM;
-	assert(tickets->size > 0 || tickets->count == 0);
-	for (i = 0; i < tickets->count; i++)
-		ring[i] = tickets->ring[(tickets->first + i) % tickets->size];
-	free(tickets->ring);
-	tickets->ring = ring;
-	tickets->size = size;
-	tickets->first = 0;
-	return 0;
-}
-
-/* Room is made before a handle is sent, so that sending cannot be half done. */
-static int tickets_reserve(struct muster__tickets *tickets)
-{
-	return tickets->count < tickets->size ? 0 : tickets_grow(tickets);
-}
-
-static void tickets_push(struct muster__tickets *tickets, uint64_t ticket)
-{
-	tickets->ring[(tickets->first + tickets->count++) % tickets->size] = ticket;
-}
-
-static bool tickets_pop(struct muster__tickets *tickets, uint64_t *ticket)
-{
-	if (tickets->count == 0)
-		return false;
-	*ticket = tickets->ring[tickets->first];
-	tickets->first = (tickets->first + 1) % tickets->size;
-	tickets->count--;
-	return true;
-}
 
 /* ---- out */
 
@@ -176,7 +133,7 @@ static void handle_sent(struct muster__channel *channel, size_t length, uint64_t
 {
 	channel->alone = must_be_alone(channel, length);
 	channel->plain_since_fd = 0;
-	tickets_push(&channel->tickets, ticket);
+	muster__tickets_push(&channel->tickets, ticket);
 }
 
 /* Sends some of the first chunk. 0: it is gone; -EAGAIN: later; else the peer is gone. */
@@ -187,7 +144,7 @@ static int send_chunk(struct muster__channel *channel, struct muster__chunk *chu
 
 	if (chunk->is_handle && first_bytes && must_wait(channel, chunk->length))
 		return -EAGAIN;
-	if (chunk->is_handle && first_bytes && tickets_reserve(&channel->tickets) < 0)
+	if (chunk->is_handle && first_bytes && muster__tickets_reserve(&channel->tickets) < 0)
 		return -EAGAIN;
 	sent = muster__fdpass_send(channel->fd, chunk->bytes + chunk->offset, chunk->length - chunk->offset,
 				   first_bytes ? chunk->fd : -1);
@@ -464,7 +421,7 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 		return MUSTER_ECHANNEL;
 	if (channel->queued > 0)
 		muster__channel_flush(channel);
-	if (channel->queued > 0 || must_wait(channel, length) || tickets_reserve(&channel->tickets) < 0) {
+	if (channel->queued > 0 || must_wait(channel, length) || muster__tickets_reserve(&channel->tickets) < 0) {
 		channel->full = true;
 		return -EAGAIN;
 	}
@@ -489,53 +446,6 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 }
 
 /* ---- in */
-
-static void close_fds(struct muster__channel *channel)
-{
-	unsigned i;
-
-	for (i = 0; i < channel->fds_count; i++)
-		muster__fd_close(&channel->fds[i]);
-	channel->fds_count = 0;
-}
-
-static void keep_fd(struct muster__channel *channel, int fd)
-{
-	if (channel->fds_count == channel->fds_room) {
-		unsigned room = channel->fds_room ? channel->fds_room * 2 : 8;
-		int *fds = room > FDS_MAX ? NULL : realloc(channel->fds, room * sizeof *fds);
-
-		if (fds == NULL) {
-			muster__fd_close(&fd);
-			return;
-		}
-		channel->fds = fds;
-		channel->fds_room = room;
-	}
-	channel->fds[channel->fds_count++] = fd;
-}
-
-/* A descriptor lost on the way keeps its place, or the next line would claim a later one. */
-static void keep_fds(struct muster__channel *channel, const struct muster__fds *fds)
-{
-	unsigned i;
-
-	for (i = 0; i < fds->count; i++)
-		keep_fd(channel, fds->fd[i]);
-	if (fds->lost)
-		keep_fd(channel, -1);
-}
-
-static int claim_fd(struct muster__channel *channel)
-{
-	int fd;
-
-	if (channel->fds_count == 0)
-		return -1;
-	fd = channel->fds[0];
-	memmove(channel->fds, channel->fds + 1, --channel->fds_count * sizeof *channel->fds);
-	return fd;
-}
 
 static void complain(struct muster__channel *channel, const char *what)
 {
@@ -564,7 +474,7 @@ static void got_answer(struct muster__channel *channel, bool received)
 {
 	uint64_t ticket;
 
-	if (!tickets_pop(&channel->tickets, &ticket)) {
+	if (!muster__tickets_pop(&channel->tickets, &ticket)) {
 		complain(channel, "an acknowledgement of nothing");
 		return;
 	}
@@ -586,7 +496,7 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 {
 	struct muster__line line;
 	int err = muster__line_decode(&line, text, length);
-	int fd = line.is_handle ? claim_fd(channel) : -1;
+	int fd = line.is_handle ? muster__inbox_claim(&channel->inbox) : -1;
 
 	if (line.is_handle) {
 		MUSTER__HOOK("received");
@@ -607,74 +517,25 @@ static void got_line(struct muster__channel *channel, const char *text, size_t l
 	muster__fd_close(&fd);
 }
 
-/* All whole lines in `text`; returns how much of it they were. */
-static size_t got_lines(struct muster__channel *channel, const char *text, size_t length)
+static bool take_line(void *owner, const char *text, size_t length)
 {
-	const char *at = text, *end = text + length, *newline;
+	struct muster__channel *channel = owner;
 
-	while (channel->state < MUSTER__CHANNEL_ENDED && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-		got_line(channel, at, (size_t)(newline - at));
-		at = newline + 1;
-	}
-	return (size_t)(at - text);
-}
-
-static int keep_partial(struct muster__channel *channel, const char *text, size_t length)
-{
-	size_t need = channel->partial_length + length;
-
-	if (need > LINE_MAX_BYTES)
-		return -EMSGSIZE;
-	if (need > channel->partial_room) {
-		size_t room = need < 4096 ? 4096 : need * 2;
-		char *partial = realloc(channel->partial, room);
-
-		if (partial == NULL)
-			return -ENOMEM;
-		channel->partial = partial;
-		channel->partial_room = room;
-	}
-	memcpy(channel->partial + channel->partial_length, text, length);
-	channel->partial_length = need;
-	return 0;
-}
-
-static void drop_partial(struct muster__channel *channel, size_t done)
-{
-	memmove(channel->partial, channel->partial + done, channel->partial_length - done);
-	channel->partial_length -= done;
-	if (channel->partial_length > 0)
-		return;
-	free(channel->partial);
-	channel->partial = NULL;
-	channel->partial_room = 0;
+	got_line(channel, text, length);
+	return channel->state < MUSTER__CHANNEL_ENDED;
 }
 
 static void got_bytes(struct muster__channel *channel, const char *bytes, size_t length)
 {
-	size_t done = 0;
-	int err = 0;
+	int err = muster__inbox_feed(&channel->inbox, bytes, length, take_line, channel);
 
-	if (channel->partial_length == 0) {
-		done = got_lines(channel, bytes, length);
-		if (done < length)
-			err = keep_partial(channel, bytes + done, length - done);
-	} else {
-		err = keep_partial(channel, bytes, length);
-		/* Only the new bytes can end a line. */
-		if (err == 0 && memchr(bytes, '\n', length) != NULL)
-			drop_partial(channel, got_lines(channel, channel->partial, channel->partial_length));
-	}
 	if (err < 0) {
-		muster__log(MUSTER_LOG_ERROR, "channel %d: closed, a line longer than %zu bytes", channel->fd,
-			    LINE_MAX_BYTES);
+		muster__log(MUSTER_LOG_ERROR, "channel %d: closed, a line longer than %zu bytes: %s", channel->fd,
+			    err == -EMSGSIZE ? MUSTER__LINE_MAX : channel->inbox.partial_length, muster_strerror(err));
 		peer_is_gone(channel);
 	}
-	/* No line is unfinished, so nothing will claim what is left. */
-	if (channel->partial_length == 0 && channel->fds_count > 0) {
-		close_fds(channel);
+	if (muster__inbox_drop_unclaimed(&channel->inbox))
 		complain(channel, "descriptors that belong to no message");
-	}
 }
 
 /* What one read found: nothing, now or ever; all that there was; or a part of it, maybe. */
@@ -691,7 +552,7 @@ static enum harvest read_some(struct muster__channel *channel)
 		return READ_NOTHING;
 	length = muster__fdpass_receive(channel->fd, buffer, READ_SIZE, &fds);
 	if (length > 0) {
-		keep_fds(channel, &fds);
+		muster__inbox_keep(&channel->inbox, &fds);
 		got_bytes(channel, buffer, (size_t)length);
 		return fds.count == 0 && !fds.lost && length < READ_SIZE ? READ_ALL : READ_PART;
 	}
@@ -726,16 +587,9 @@ static void close_all(struct muster__channel *channel)
 	muster__socket_lists_clear(&channel->sockets);
 	free(channel->spare);
 	channel->spare = NULL;
-	close_fds(channel);
+	muster__inbox_clear(&channel->inbox);
+	muster__tickets_clear(&channel->tickets);
 	muster__fd_close(&channel->fd);
-	free(channel->fds);
-	free(channel->partial);
-	free(channel->tickets.ring);
-	channel->fds = NULL;
-	channel->partial = NULL;
-	channel->fds_room = 0;
-	channel->partial_length = channel->partial_room = 0;
-	channel->tickets = (struct muster__tickets){ 0 };
 }
 
 static void run_task(struct muster__task *task)

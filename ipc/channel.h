@@ -2,8 +2,10 @@
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
 
+#include "ipc/inbox.h"
 #include "ipc/message.h"
 #include "ipc/socket_list.h"
+#include "ipc/tickets.h"
 #include "src/log.h"
 #include "src/loop.h"
 
@@ -32,11 +34,6 @@ struct muster__sent {
 	void *data;
 };
 
-struct muster__tickets {
-	uint64_t *ring;
-	unsigned size, first, count;
-};
-
 struct muster__channel {
 	struct muster_loop *loop;
 	const struct muster__channel_ops *ops;
@@ -48,10 +45,7 @@ struct muster__channel {
 	bool is_muster; /* so is the other side: it takes what Node would not understand */
 	bool broken;    /* nothing can be written any more; what can still be read is */
 	/* in */
-	char *partial; /* the beginning of a line */
-	size_t partial_length, partial_room;
-	int *fds; /* arrived and not yet claimed by a line; -1 for one that was lost on the way */
-	unsigned fds_count, fds_room;
+	struct muster__inbox inbox;
 	unsigned malformed;
 	struct muster__log_limit log_limit;
 	/* out */

@@ -252,7 +252,7 @@ START_TEST(a_line_longer_than_one_read_arrives_whole)
 		run_until_idle(test_loop);
 	}
 	ck_assert_uint_eq(end.lines, 1);
-	ck_assert_ptr_null(end.channel.partial);
+	ck_assert_ptr_null(end.channel.inbox.partial);
 	free(text);
 }
 END_TEST
