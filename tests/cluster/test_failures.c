@@ -505,6 +505,24 @@ START_TEST(a_log_that_is_removed_stops_nobody_and_comes_back_with_SIGUSR1)
 }
 END_TEST
 
+/* ---- secrets */
+
+/* What /proc shows of a process belongs to its user, unless nobody may look into it: then to root. */
+START_TEST(a_worker_that_gave_up_root_cannot_be_looked_into)
+{
+	struct daemon *daemon = daemon_start("'user': '65534', 'group': '65534', " ECHO("1", ""));
+	pid_t worker = worker_pid(daemon, 0);
+	struct stat status;
+	char path[64];
+
+	ck_assert_uint_eq(user_of(worker), 65534);
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)worker);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_uint_eq(status.st_uid, 0);
+	daemon_stop(daemon);
+}
+END_TEST
+
 /* ---- process 1 of a container */
 
 /* The process that is process 1 inside is the only child of the one that we started. */
@@ -618,6 +636,7 @@ int main(void)
 	tcase_add_test(tcase, a_log_that_is_removed_stops_nobody_and_comes_back_with_SIGUSR1);
 	if (getuid() == 0) {
 		tcase_add_test(tcase, a_full_disk_leaves_no_empty_pid_file_and_all_else_works);
+		tcase_add_test(tcase, a_worker_that_gave_up_root_cannot_be_looked_into);
 		tcase = add_case(suite, "process 1");
 		tcase_add_test(tcase, as_process_1_it_reaps_strangers_and_knows_its_own);
 	} else {
