@@ -124,6 +124,7 @@ static enum muster__act act_of(const json_t *json, bool ours)
 		{ "stop", MUSTER__ACT_STOP, true },
 		{ "log", MUSTER__ACT_LOG, true },
 		{ "hello", MUSTER__ACT_HELLO, true },
+		{ "ready", MUSTER__ACT_READY, true },
 	};
 	const char *name = json_string_value(json);
 	size_t length = json_string_length(json), i;

@@ -63,6 +63,11 @@ int muster_worker_kill(struct muster_worker *worker, int signal)
 	return worker->ops->kill(worker, signal);
 }
 
+int muster_worker_ready(struct muster_worker *worker)
+{
+	return muster_worker_is_connected(worker) ? worker->ops->ready(worker) : MUSTER_ECHANNEL;
+}
+
 int muster_worker_send_sized(struct muster_worker *worker, const struct muster_message *message, size_t size)
 {
 	return muster__post_send(&worker->channel, message, size);

@@ -13,6 +13,7 @@
 struct muster__peer_ops {
 	int (*disconnect)(struct muster_worker *worker);
 	int (*kill)(struct muster_worker *worker, int signal);
+	int (*ready)(struct muster_worker *worker);
 	/* The tables beside the worker's own: the cluster's; or NULL. */
 	struct muster__listeners *(*others)(struct muster_worker *worker);
 	/* Tables were added or taken away; may be NULL. */

@@ -296,6 +296,11 @@ int muster__send_log(struct muster__channel *channel, int fd)
 			 copy);
 }
 
+int muster__send_ready(struct muster__channel *channel)
+{
+	return send_ours(channel, "ready");
+}
+
 int muster__send_stop(struct muster__channel *channel)
 {
 	return send_ours(channel, "stop");

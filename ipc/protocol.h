@@ -10,7 +10,8 @@
  *   disconnect              P -> W     - (the worker leaves and closes the channel)
  *   exitedAfterDisconnect   W -> P     reply without members
  *   room                    W -> P     -        } NODE_MUSTER: only to a peer whose online message
- *   stop                    P -> W     -        } carried "muster"
+ *   ready                   W -> P     -        } carried "muster"
+ *   stop                    P -> W     -        }
  *   log + descriptor        P -> W     -        } (its standard error from now on)
  */
 #ifndef IPC_PROTOCOL_H
@@ -81,6 +82,7 @@ int muster__send_reply(struct muster__channel *channel, const struct muster__rep
 		       int fd, bool to_muster, uint64_t ack, uint64_t seq);
 int muster__send_act(struct muster__channel *channel, const char *act, uint64_t seq);
 int muster__send_room(struct muster__channel *channel);
+int muster__send_ready(struct muster__channel *channel);
 int muster__send_stop(struct muster__channel *channel);
 /* `fd` is duplicated. */
 int muster__send_log(struct muster__channel *channel, int fd);

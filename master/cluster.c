@@ -6,7 +6,8 @@
 
 #include "master/listeners.h"
 #include "master/respawn.h"
-#include "master/spawn.h"
+#include "master/restart.h"
+#include "master/seat.h"
 #include "src/error.h"
 #include "src/sized.h"
 
@@ -27,79 +28,8 @@ static struct muster_cluster *cluster_of(struct muster__object *object)
 
 /* ---- seats */
 
-static unsigned free_index(const struct muster_cluster *cluster)
-{
-	const struct muster__seat *seat;
-	unsigned index = 0;
-	bool taken = true;
-
-	for (; taken; index += taken) {
-		taken = false;
-		TAILQ_FOREACH(seat, &cluster->seats, link)
-		taken = taken || seat->index == index;
-	}
-	return index;
-}
-
-static void on_seat_timer(evutil_socket_t fd, short what, void *data);
-
-static void on_vacated(struct muster__seat *seat, const struct muster__process *process);
-
-static struct muster__seat *seat_new(struct muster_cluster *cluster)
-{
-	struct muster__seat *seat = calloc(1, sizeof *seat);
-
-	if (seat == NULL)
-		return NULL;
-	seat->cluster = cluster;
-	seat->vacated = on_vacated;
-	seat->index = free_index(cluster);
-	event_assign(&seat->timer, cluster->object.loop->base, -1, EV_PERSIST, on_seat_timer, seat);
-	TAILQ_INSERT_TAIL(&cluster->seats, seat, link);
-	return seat;
-}
-
-static void free_list(const char *const *list)
-{
-	size_t i;
-
-	for (i = 0; list != NULL && list[i] != NULL; i++)
-		free((char *)list[i]);
-	free((void *)list);
-}
-
-static void seat_free(struct muster__seat *seat)
-{
-	muster__event_del(seat->cluster->object.loop, &seat->timer);
-	TAILQ_REMOVE(&seat->cluster->seats, seat, link);
-	muster__listeners_vacate(seat->cluster, seat->index);
-	free_list(seat->env);
-	free(seat);
-}
-
-/* A new list of new strings; NULL stays NULL. */
-static int copy_list(const char *const **to, const char *const *list)
-{
-	size_t count = 0, i;
-	const char **copy;
-
-	*to = NULL;
-	if (list == NULL)
-		return 0;
-	while (list[count] != NULL)
-		count++;
-	copy = calloc(count + 1, sizeof *copy);
-	if (copy == NULL)
-		return -ENOMEM;
-	*to = copy;
-	for (i = 0; i < count; i++)
-		if ((copy[i] = strdup(list[i])) == NULL)
-			return -ENOMEM;
-	return 0;
-}
-
 /* The last seat is gone: tell who waits for that. */
-static void emptied(struct muster_cluster *cluster)
+void muster__cluster_emptied(struct muster_cluster *cluster)
 {
 	if (!TAILQ_EMPTY(&cluster->seats))
 		return;
@@ -113,70 +43,53 @@ static void emptied(struct muster_cluster *cluster)
 	}
 }
 
-static int fill(struct muster__seat *seat, struct muster_worker **out)
+static void report_spent(struct muster__seat *seat)
 {
-	struct muster__process *process;
-	int err = muster__spawn(seat, &process);
+	struct muster_error error = { .code = -ECHILD, .call = "respawn" };
 
-	if (err < 0)
-		return err;
-	if (out != NULL)
-		*out = &process->peer;
-	return 0;
-}
-
-static void fill_after(struct muster__seat *seat, unsigned ms)
-{
-	struct timeval delay = muster__ms(ms);
-
-	muster__event_add(seat->cluster->object.loop, &seat->timer, &delay);
-}
-
-static void refill(struct muster__seat *seat)
-{
-	struct muster_error error = { .call = "fork" };
-
-	error.code = fill(seat, NULL);
-	if (error.code == 0)
-		return;
+	seat->spent = true;
+	muster__log(MUSTER_LOG_ERROR,
+		    "%u workers in a row ended before they listened: the place stays empty until a restart",
+		    seat->failures);
 	muster__cluster_error(seat->cluster, &error);
-	fill_after(seat, seat->cluster->options.backoff_max_ms);
 }
 
-static void on_seat_timer(evutil_socket_t fd, short what, void *data)
+static void respawn(struct muster__seat *seat, const struct muster__process *process)
 {
-	struct muster__seat *seat = data;
-
-	(void)fd, (void)what;
-	muster__event_del(seat->cluster->object.loop, &seat->timer);
-	refill(seat);
-}
-
-static void on_vacated(struct muster__seat *seat, const struct muster__process *process)
-{
-	struct muster_cluster *cluster = seat->cluster;
-	struct muster__respawn_rules rules = { cluster->options.backoff_ms, cluster->options.backoff_max_ms };
+	const struct muster_cluster_options *options = &seat->cluster->options;
+	struct muster__respawn_rules rules = { options->backoff_ms, options->backoff_max_ms, options->budget };
 	struct muster__death death = {
 		.listened = process->listened > 0,
 		.served = process->served,
 		.lived_ms = (unsigned)(muster__now_ms() - process->started_ms),
 	};
-	unsigned delay;
+	unsigned delay = muster__respawn_delay(&rules, &death, &seat->failures);
 
-	if (!cluster->options.respawn || cluster->leaving || process->peer.exited_after_disconnect) {
-		seat_free(seat);
-		emptied(cluster);
+	if (muster__respawn_is_over(&rules, &death, seat->failures)) {
+		report_spent(seat);
 		return;
 	}
-	delay = muster__respawn_delay(&rules, &death, &seat->failures);
 	seat->restarts++;
 	if (delay == 0) {
-		refill(seat);
+		muster__seat_refill(seat);
 		return;
 	}
 	muster__log(MUSTER_LOG_WARN, "worker %u lived for %u ms and served nobody, the next try is in %u ms",
 		    process->peer.id, death.lived_ms, delay);
-	fill_after(seat, delay);
+	muster__seat_refill_after(seat, delay);
+}
+
+static void on_vacated(struct muster__seat *seat, const struct muster__process *process)
+{
+	struct muster_cluster *cluster = seat->cluster;
+
+	muster__restart_vacated(seat);
+	if (cluster->options.respawn && !cluster->leaving && !process->peer.exited_after_disconnect && !seat->retired) {
+		respawn(seat, process);
+		return;
+	}
+	muster__seat_free(seat);
+	muster__cluster_emptied(cluster);
 }
 
 /* ---- the object */
@@ -203,7 +116,7 @@ static void close_when_empty(struct muster_cluster *cluster)
 		return;
 	muster__listeners_free(cluster);
 	ask_all_to_leave(cluster);
-	emptied(cluster);
+	muster__cluster_emptied(cluster);
 }
 
 static void answer_count(struct muster_cluster *cluster, const struct muster__count_question *question)
@@ -237,6 +150,7 @@ static void cluster_turn(struct muster__object *object)
 	struct muster_cluster *cluster = cluster_of(object);
 
 	muster__listeners_settle(cluster);
+	muster__restart_turn(cluster);
 	answer_counts(cluster);
 	close_when_empty(cluster);
 	if (cluster->disconnected != NULL && TAILQ_EMPTY(&cluster->seats))
@@ -254,7 +168,7 @@ static void free_seats(struct muster_cluster *cluster)
 
 	while ((seat = TAILQ_FIRST(&cluster->seats)) != NULL) {
 		assert(seat->process == NULL);
-		seat_free(seat);
+		muster__seat_free(seat);
 	}
 }
 
@@ -271,8 +185,8 @@ static void cluster_abandon(struct muster__object *object)
 
 static void free_strings(struct muster_cluster_options *options)
 {
-	free_list(options->exec);
-	free_list(options->env);
+	muster__strings_free(options->exec);
+	muster__strings_free(options->env);
 	free((char *)options->cwd);
 }
 
@@ -320,8 +234,8 @@ static int copy_strings(struct muster_cluster_options *to, const struct muster_c
 
 	to->exec = to->env = NULL;
 	to->cwd = from->cwd != NULL ? strdup(from->cwd) : NULL;
-	err = from->cwd != NULL && to->cwd == NULL ? -ENOMEM : copy_list(&to->exec, from->exec);
-	return err < 0 ? err : copy_list(&to->env, from->env);
+	err = from->cwd != NULL && to->cwd == NULL ? -ENOMEM : muster__strings_copy(&to->exec, from->exec);
+	return err < 0 ? err : muster__strings_copy(&to->env, from->env);
 }
 
 struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const struct muster_cluster_options *options,
@@ -348,6 +262,7 @@ struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const 
 		return muster__no_object(-ENOMEM);
 	}
 	cluster->watcher.room = on_room;
+	cluster->vacated = on_vacated;
 	muster__scoreboard_watch(cluster->board, &cluster->watcher);
 	TAILQ_INIT(&cluster->seats);
 	LIST_INIT(&cluster->listenings);
@@ -419,17 +334,17 @@ static int may_fork(const struct muster_cluster *cluster)
 int muster_cluster_fork(struct muster_cluster *cluster, const char *const *env, struct muster_worker **out)
 {
 	int err = may_fork(cluster);
-	struct muster__seat *seat = err == 0 ? seat_new(cluster) : NULL;
+	struct muster__seat *seat = err == 0 ? muster__seat_new(cluster) : NULL;
 
 	if (err < 0)
 		return err;
 	if (seat == NULL)
 		return -ENOMEM;
-	err = copy_list(&seat->env, env);
+	err = muster__seat_set_env(seat, env);
 	if (err == 0)
-		err = fill(seat, out);
+		err = muster__seat_fill(seat, out);
 	if (err < 0)
-		seat_free(seat);
+		muster__seat_free(seat);
 	else
 		muster__object_open(&cluster->object);
 	return err;
@@ -459,10 +374,11 @@ static void ask_all_to_leave(struct muster_cluster *cluster)
 	struct muster__seat *seat, *next;
 
 	cluster->leaving = true;
+	muster__restart_cancel(cluster);
 	for (seat = TAILQ_FIRST(&cluster->seats); seat != NULL; seat = next) {
 		next = TAILQ_NEXT(seat, link);
 		if (seat->process == NULL)
-			seat_free(seat);
+			muster__seat_free(seat);
 		else
 			muster_worker_disconnect(&seat->process->peer);
 	}
@@ -476,7 +392,7 @@ int muster_cluster_disconnect(struct muster_cluster *cluster, void (*done)(struc
 	cluster->disconnected = done;
 	cluster->disconnected_data = data;
 	ask_all_to_leave(cluster);
-	emptied(cluster);
+	muster__cluster_emptied(cluster);
 	return 0;
 }
 
@@ -485,6 +401,7 @@ int muster_cluster_close(struct muster_cluster *cluster)
 	if (cluster->closing)
 		return MUSTER_ECLOSED;
 	cluster->closing = true;
+	muster__restart_cancel(cluster);
 	muster__listeners_end(cluster);
 	muster__object_open(&cluster->object);
 	muster__object_wake(&cluster->object);
@@ -501,7 +418,7 @@ void muster__cluster_stop(struct muster_cluster *cluster)
 	TAILQ_FOREACH(seat, &cluster->seats, link)
 	if (seat->process != NULL && seat->process->is_muster)
 		muster__send_stop(&seat->process->peer.channel);
-	emptied(cluster);
+	muster__cluster_emptied(cluster);
 }
 
 void muster__cluster_kill(struct muster_cluster *cluster, int signal)

@@ -28,6 +28,9 @@ void muster__cluster_hold(struct muster_cluster *cluster, bool held);
 /* Close the listeners and have the workers flush what is queued and end. */
 void muster__cluster_stop(struct muster_cluster *cluster);
 
+/* A seat has gone: if it was the last, who waits for that is told. */
+void muster__cluster_emptied(struct muster_cluster *cluster);
+
 /* Signal every worker that is left. */
 void muster__cluster_kill(struct muster_cluster *cluster, int signal);
 

@@ -66,7 +66,7 @@ static bool is_sated(const struct muster__process *process, bool on_their_way_to
 
 static bool can_take(const struct muster__process *process)
 {
-	return muster__channel_is_connected(&process->peer.channel) && !process->leaving &&
+	return muster__channel_is_connected(&process->peer.channel) && !process->leaving && !process->barred &&
 	       !process->peer.channel.full && process->flight_count < process->cluster->options.window &&
 	       !is_sated(process, true);
 }

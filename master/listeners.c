@@ -556,14 +556,20 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 
 /* ---- what others ask */
 
-bool muster__listeners_are_served(struct muster__process *process)
+unsigned muster__listeners_wanted(struct muster__process *process, const struct muster__process *before)
 {
 	struct muster__listening *listening;
+	unsigned wanted = 0;
 
 	LIST_FOREACH(listening, &process->cluster->listenings, link)
-	if (listening->name != NULL && muster__handover_member(listening, process) == NULL)
-		return false;
-	return true;
+	{
+		if (listening->name == NULL && (before == NULL || muster__handover_member(listening, before) == NULL))
+			continue;
+		if (muster__handover_member(listening, process) == NULL)
+			return MUSTER__LISTENERS_MISSING;
+		wanted++;
+	}
+	return wanted;
 }
 
 static struct muster_count count_of(const struct muster__listening *listening, const struct muster__member *member)

@@ -15,8 +15,12 @@ int muster__listening_configure(struct muster_cluster *cluster, const struct mus
 
 /* After a user's scheduler has changed what it was asked about. */
 void muster__listeners_settle(struct muster_cluster *cluster);
-/* Does it serve all that was configured? */
-bool muster__listeners_are_served(struct muster__process *process);
+/*
+ * How many a worker has to serve: those that were configured, and those that `before` serves, if there is such a one; or
+ * MUSTER__LISTENERS_MISSING, if it does not serve one of them yet.
+ */
+#define MUSTER__LISTENERS_MISSING (~0u)
+unsigned muster__listeners_wanted(struct muster__process *process, const struct muster__process *before);
 /* A worker asked to listen; it is answered. */
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line);
 /* A worker has closed a server. */

@@ -23,3 +23,9 @@ unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const 
 	++*failures;
 	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;
 }
+
+bool muster__respawn_is_over(const struct muster__respawn_rules *rules, const struct muster__death *death,
+			     unsigned failures)
+{
+	return rules->budget != 0 && failures >= rules->budget && !death->listened;
+}

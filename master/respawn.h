@@ -6,6 +6,7 @@
 
 struct muster__respawn_rules {
 	unsigned backoff_ms, backoff_max_ms;
+	unsigned budget; /* failures in a row; 0: any number */
 };
 
 /* What is known of a life that has ended. */
@@ -22,5 +23,12 @@ struct muster__death {
  */
 unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
 			       unsigned *failures);
+
+/*
+ * Is that, after the delay was asked for, one failure too many? Only for one that never listened: whoever listens can be reached by
+ * clients, and may have been ended by them.
+ */
+bool muster__respawn_is_over(const struct muster__respawn_rules *rules, const struct muster__death *death,
+			     unsigned failures);
 
 #endif

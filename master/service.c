@@ -141,21 +141,11 @@ static void check_ready(struct muster__service *service)
 	service->ops->ready(service);
 }
 
-/* A program may listen on more than was configured, or on something although nothing was. */
-static bool is_ready(const struct muster__service_app *app, struct muster__process *process)
+static void on_ready(struct muster_worker *worker, void *data)
 {
-	return process->listened >= app->plan.listener_count && muster__listeners_are_served(process);
-}
-
-static void on_listening(struct muster_worker *worker, const struct muster_address *address, void *data)
-{
-	struct muster__process *process = muster__process_of(worker);
 	struct muster__service_app *app = data;
 
-	(void)address;
-	if (process->ready || !is_ready(app, process))
-		return;
-	process->ready = true;
+	(void)worker;
 	if (app->service->phase != MUSTER__PHASE_STARTING)
 		return;
 	app->ready++;
@@ -270,10 +260,10 @@ static struct muster_cluster *new_cluster(const struct muster__service *service,
 static int open_app(struct muster__service *service, size_t index)
 {
 	static const struct muster_worker_handlers on = {
-		.on_listening = on_listening,
 		.on_exit = on_worker_exit,
 		.on_close = on_close,
 		.on_drop = on_drop,
+		.on_ready = on_ready,
 	};
 	const struct muster__config *config = service->config;
 	struct muster__config_application *from = &config->applications[index];

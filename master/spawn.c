@@ -7,13 +7,16 @@
 #include "master/spawn.h"
 
 #include "ipc/child.h"
+#include "master/bounds.h"
 #include "master/listeners.h"
+#include "master/ready.h"
 #include "src/fd.h"
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 static struct muster__process *process_of_channel(struct muster__channel *channel)
@@ -39,6 +42,7 @@ static void on_online(struct muster__process *process, const struct muster__line
 	process->peer.online = true;
 	process->is_muster = process->peer.channel.is_muster = muster__online_is_muster(line->json);
 	MUSTER__PEER_EMIT(&process->peer, on_online, &process->peer);
+	muster__ready_look(process);
 }
 
 static void on_listening(struct muster__process *process, const struct muster__line *line)
@@ -48,6 +52,7 @@ static void on_listening(struct muster__process *process, const struct muster__l
 	muster__listening_address(&address, line->json);
 	process->listened++;
 	MUSTER__PEER_EMIT(&process->peer, on_listening, &process->peer, &address);
+	muster__ready_look(process);
 }
 
 /* It wants to leave, and waits for our word. */
@@ -59,6 +64,21 @@ static void on_farewell(struct muster__process *process, const struct muster__li
 	muster__listeners_leave(process, false);
 }
 
+static void on_said_ready(struct muster__process *process)
+{
+	process->said_ready = true;
+	muster__ready_look(process);
+}
+
+/* What programs say by process.send("ready"): a convention of theirs, heard where it was asked for. */
+static bool says_ready(const struct muster__process *process, const struct muster__line *line)
+{
+	static const char word[] = "\"ready\"";
+
+	return process->cluster->options.ready == MUSTER_READY_SAID && line->length == sizeof word - 1 &&
+	       memcmp(line->text, word, line->length) == 0;
+}
+
 static void on_cluster_line(struct muster__process *process, struct muster__line *line)
 {
 	switch (line->act) {
@@ -68,6 +88,7 @@ static void on_cluster_line(struct muster__process *process, struct muster__line
 	case MUSTER__ACT_CLOSE: muster__listeners_close(process, line->key, line->key_length); break;
 	case MUSTER__ACT_EXITED_AFTER_DISCONNECT: on_farewell(process, line); break;
 	case MUSTER__ACT_ROOM: muster__handover_room(process); break;
+	case MUSTER__ACT_READY: on_said_ready(process); break;
 	case MUSTER__ACT_NONE:
 		if (line->has_ack && line->has_accepted)
 			muster__handover_answered(process, line->ack, line->accepted);
@@ -81,10 +102,13 @@ static void on_line(struct muster__channel *channel, struct muster__line *line, 
 	struct muster__process *process = process_of_channel(channel);
 
 	tell_fork(process);
-	if (line->kind == MUSTER__LINE_CLUSTER)
+	if (line->kind == MUSTER__LINE_CLUSTER) {
 		on_cluster_line(process, line);
-	else
-		muster__peer_message(&process->peer, line, fd);
+		return;
+	}
+	if (says_ready(process, line))
+		on_said_ready(process);
+	muster__peer_message(&process->peer, line, fd);
 }
 
 /* A descriptor that did not arrive was not taken; a newconn without it is as good as refused. */
@@ -112,6 +136,8 @@ static void on_closed(struct muster__channel *channel)
 	/* What came back may belong to listeners that it had left before. */
 	muster__handover_derive_all(process->cluster);
 	process->disconnect_due = true;
+	/* It cannot be asked any more, and has to go nevertheless. */
+	muster__bound_leave(process);
 	muster__object_wake(&process->peer.object);
 }
 
@@ -127,6 +153,7 @@ static void on_exited(evutil_socket_t fd, short what, void *data)
 	if (!muster__child_reap(fd, &process->code, &process->signal))
 		return;
 	muster__event_del(process->peer.object.loop, &process->exited);
+	muster__bound_end(process);
 	muster__fd_close(&process->pidfd);
 	process->peer.dead = true;
 	process->exit_due = true;
@@ -155,7 +182,7 @@ static void vacate(struct muster__process *process)
 	process->seat = NULL;
 	muster__scoreboard_give(process->cluster->board, process->slot);
 	seat->process = NULL;
-	seat->vacated(seat, process);
+	seat->cluster->vacated(seat, process);
 }
 
 static void process_turn(struct muster__object *object)
@@ -164,6 +191,7 @@ static void process_turn(struct muster__object *object)
 	struct muster_worker *worker = &process->peer;
 
 	tell_fork(process);
+	muster__ready_tell(process);
 	if (process->disconnect_due) {
 		process->disconnect_due = false;
 		muster__peer_disconnected(worker);
@@ -190,6 +218,7 @@ static void process_abandon(struct muster__object *object)
 	struct muster__flight flight;
 
 	muster__event_del(object->loop, &process->exited);
+	muster__bound_end(process);
 	muster__fd_close(&process->pidfd);
 	while (muster__flight_take_oldest(process, &flight))
 		muster__fd_close(&flight.fd);
@@ -229,6 +258,7 @@ static int process_disconnect(struct muster_worker *worker)
 	worker->exited_after_disconnect = true;
 	process->leaving = true;
 	muster__listeners_leave(process, false);
+	muster__bound_leave(process);
 	return 0;
 }
 
@@ -241,12 +271,23 @@ static int process_kill(struct muster_worker *worker, int signal)
 	return muster__child_signal(process->pidfd, signal != 0 ? signal : SIGTERM);
 }
 
+static int process_ready(struct muster_worker *worker)
+{
+	on_said_ready(muster__process_of(worker));
+	return 0;
+}
+
 static struct muster__listeners *process_others(struct muster_worker *worker)
 {
 	return &muster__process_of(worker)->cluster->on;
 }
 
-static const struct muster__peer_ops peer_ops = { process_disconnect, process_kill, process_others, NULL };
+static const struct muster__peer_ops peer_ops = {
+	.disconnect = process_disconnect,
+	.kill = process_kill,
+	.ready = process_ready,
+	.others = process_others,
+};
 
 /* ---- birth */
 
@@ -266,6 +307,7 @@ static struct muster__process *process_new(struct muster__seat *seat)
 	process->peer.ops = &peer_ops;
 	muster__endpoint_init(&process->peer.face, &process->peer.object, &process->peer.channel);
 	muster__object_init(&process->peer.object, cluster->object.loop, &process_class);
+	muster__bound_init(process);
 	return process;
 }
 

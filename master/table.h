@@ -27,10 +27,21 @@ struct muster__seat {
 	unsigned index;
 	struct muster__process *process; /* NULL while the seat waits for its next worker */
 	unsigned restarts, failures;
-	struct event timer; /* the next fork */
-	/* Its worker is gone, and all has been told: what next? */
-	void (*vacated)(struct muster__seat *seat, const struct muster__process *process);
+	bool due;                      /* its worker is to be replaced */
+	bool spent;                    /* its budget: nobody is forked until a restart */
+	bool retired;                  /* whoever sits there has no successor */
+	struct muster__seat *replaces; /* the one whose worker this one's follows, until it is ready */
+	struct event timer;            /* the next fork */
 	const char *const *env;
+};
+
+/* What its worker may be waited for, one at a time. */
+enum muster__bound {
+	MUSTER__BOUND_NONE = 0,
+	MUSTER__BOUND_READY, /* ... then its successor fails */
+	MUSTER__BOUND_DRAIN, /* ... then it is told to stop */
+	MUSTER__BOUND_STOP,  /* ... then SIGTERM */
+	MUSTER__BOUND_DEATH, /* ... then SIGKILL */
 };
 
 /* A worker as its primary sees it. */
@@ -42,7 +53,12 @@ struct muster__process {
 	struct event exited;
 	int slot;
 	bool is_muster, leaving;
-	bool ready;                              /* musterd's: it serves all that it has to */
+	bool ready;      /* it serves all that it has to, and on_ready was told */
+	bool said_ready; /* it, or the user, said so */
+	bool late;       /* it was not ready in time */
+	bool barred;     /* nothing is handed to it: not committed yet, or hung */
+	enum muster__bound bound;
+	struct event bound_timer;
 	bool served;                             /* known once it is gone */
 	unsigned listened;                       /* servers it said are listening */
 	bool fork_due, disconnect_due, exit_due; /* events that the end of the turn delivers */
@@ -66,6 +82,18 @@ struct muster__count_question {
 
 STAILQ_HEAD(muster__count_questions, muster__count_question);
 
+/* Workers are replaced one at a time. */
+struct muster__restarting {
+	struct muster__seat *incoming; /* whose worker is not ready yet; or NULL */
+	bool for_request;              /* ... and what becomes of it is told */
+	bool asked, over;              /* somebody asked; and what became of it is to be told */
+	unsigned upto;                 /* workers up to this id are due; 0: one seat alone, if any */
+	struct muster__seat *one;
+	int err;
+	void (*done)(struct muster_cluster *cluster, int err, void *data);
+	void *data;
+};
+
 struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
@@ -78,6 +106,9 @@ struct muster_cluster {
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;
 	struct muster__seats seats;
+	/* The worker of a seat is gone, and all has been told: what next? */
+	void (*vacated)(struct muster__seat *seat, const struct muster__process *process);
+	struct muster__restarting restarting;
 	struct muster__listenings listenings;
 	unsigned next_id;
 	muster_scheduler pick; /* the user's; or NULL */

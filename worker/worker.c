@@ -178,6 +178,12 @@ static int self_kill(struct muster_worker *worker, int signal)
 	return 0;
 }
 
+/* A primary without a board is Node's, or anybody's: it has not asked for this. */
+static int self_ready(struct muster_worker *worker)
+{
+	return muster__self_of(worker)->slot != NULL ? muster__send_ready(&worker->channel) : 0;
+}
+
 static struct muster__listeners *self_others(struct muster_worker *worker)
 {
 	(void)worker;
@@ -200,7 +206,13 @@ static void face_heard(struct muster_channel *face)
 	self_listeners_changed(MUSTER__CONTAINER(face, struct muster_worker, face));
 }
 
-static const struct muster__peer_ops peer_ops = { self_disconnect, self_kill, self_others, self_listeners_changed };
+static const struct muster__peer_ops peer_ops = {
+	.disconnect = self_disconnect,
+	.kill = self_kill,
+	.ready = self_ready,
+	.others = self_others,
+	.listeners_changed = self_listeners_changed,
+};
 
 /* ---- the object */
 

@@ -9,6 +9,7 @@
 #include <muster/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -24,6 +25,16 @@ struct muster_worker;
  * that loop until nothing is alive and exits 0. Negative: a log line and exit status 1.
  */
 typedef int (*muster_worker_function)(struct muster_worker *self, void *data);
+
+/* When a worker is ready, and the one whose place it takes may leave. */
+enum muster_ready {
+	MUSTER_READY_DEFAULT =
+		0, /* it listens on all that the worker before it listened on; if that is nothing, on anything;
+	                           * if that one never listened at all, it is online */
+	MUSTER_READY_ONLINE,    /* it has begun */
+	MUSTER_READY_LISTENING, /* it listens on anything */
+	MUSTER_READY_SAID, /* muster_worker_ready was called; or it sent the message "ready", as process.send does */
+};
 
 /* Zero is the default for each: cluster.setupPrimary(settings). */
 struct muster_cluster_options {
@@ -52,6 +63,14 @@ struct muster_cluster_options {
 	 * of letting it wait. What a worker accepted itself it drops itself: on_drop of its server.
 	 */
 	bool drop_max_connection;
+	enum muster_ready ready;   /* when a worker is ready: see muster_cluster_restart */
+	unsigned ready_timeout_ms; /* a worker that is to replace another must be ready by then; 0 is 30,000 */
+	unsigned
+		drain_timeout_ms; /* a worker that was asked to leave is made to after so long: it flushes what is queued,
+	                            * then SIGTERM, then SIGKILL; 0: it may take its time, as in Node */
+	unsigned kill_timeout_ms; /* from each of these steps to the next, and from SIGABRT to SIGKILL; 0 is 2,000 */
+	unsigned budget; /* after so many workers in a row that ended without ever listening their place stays empty
+	                            * until a restart, and on_error is told ("respawn"); 0: it is tried for ever */
 };
 
 /* One table for the cluster (all workers, and on_close) and for a single worker. */
@@ -71,6 +90,8 @@ struct muster_worker_handlers {
 	/* The primary closed a connection beyond a limit. Both addresses are borrowed; family 0 for UNIX peers. */
 	void (*on_drop)(struct muster_cluster *cluster, const struct muster_address *local,
 			const struct muster_address *remote, void *data);
+	/* It is ready, as the option of the cluster says. Once. */
+	void (*on_ready)(struct muster_worker *worker, void *data);
 };
 
 /* NULL with errno set: ENOMEM, EINVAL (window over 64), E2BIG. */
@@ -114,6 +135,24 @@ MUSTER_API int muster_cluster_start(struct muster_cluster *cluster, unsigned cou
 /* Ask all workers to leave: each closes its servers, lets its connections end, and exits. `done` after the last. -ENOMEM. */
 MUSTER_API int muster_cluster_disconnect(struct muster_cluster *cluster,
 					 void (*done)(struct muster_cluster *cluster, void *data), void *data);
+
+/*
+ * Replace all workers that there are now, one by one, and never have fewer than before: a new worker is forked; when it is
+ * ready (the option `ready`) it gets connections and the old one is asked to leave. Until then nothing is handed to it. `done` is
+ * called once, after the last of the new ones is ready; old ones may still be letting their connections end. An error in `done`
+ * is that of the first new worker that failed: it is ended, the old one stays, and so do all that are not replaced yet.
+ * -ETIMEDOUT (not ready in time), -ECHILD (it ended before), -errno of fork, -ECANCELED (the workers were asked to leave
+ * meanwhile). A place that waits for its next worker, or whose budget is spent, is filled at once. `done` may be NULL.
+ * -EALREADY while a restart is under way, -ECANCELED while all are asked to leave, MUSTER_ECLOSED after close.
+ */
+MUSTER_API int muster_cluster_restart(struct muster_cluster *cluster,
+				      void (*done)(struct muster_cluster *cluster, int err, void *data), void *data);
+
+/*
+ * Have so many workers: more are forked; of too many the newest are asked to leave. 0 is none at all. -errno of fork (those
+ * forked before stay), -ECANCELED while all are asked to leave, MUSTER_ECLOSED after close.
+ */
+MUSTER_API int muster_cluster_scale(struct muster_cluster *cluster, unsigned count);
 
 /* Close the listeners, let the workers leave, then on_close. The only end of a cluster but its loop's. */
 MUSTER_API int muster_cluster_close(struct muster_cluster *cluster);
@@ -212,6 +251,19 @@ MUSTER_API bool muster_worker_exited_after_disconnect(const struct muster_worker
  * not connected.
  */
 MUSTER_API int muster_worker_disconnect(struct muster_worker *worker);
+
+/*
+ * As muster_cluster_restart, for this worker alone; `done` gets 0 also when it has gone by itself meanwhile. In the primary:
+ * -EINVAL in the worker, -ESRCH if it is leaving or gone.
+ */
+MUSTER_API int muster_worker_restart(struct muster_worker *worker,
+				     void (*done)(struct muster_cluster *cluster, int err, void *data), void *data);
+
+/*
+ * Say that the worker is ready, where the cluster's option `ready` is MUSTER_READY_SAID: in the worker itself, or in the primary
+ * for it. Elsewhere, and to a primary that is Node's, it says nothing. MUSTER_ECHANNEL if it is not connected, -ENOMEM.
+ */
+MUSTER_API int muster_worker_ready(struct muster_worker *worker);
 
 /* Primary: send the signal (0 is SIGTERM). Worker: leave without waiting for connections, exit 0. -ESRCH if it is gone. */
 MUSTER_API int muster_worker_kill(struct muster_worker *worker, int signal);

@@ -190,7 +190,8 @@ static bool is_served(void *cluster)
 {
 	struct muster_worker *worker = muster_cluster_next(cluster, NULL);
 
-	return worker != NULL && muster__listeners_are_served(muster__process_of(worker));
+	return worker != NULL &&
+	       muster__listeners_wanted(muster__process_of(worker), NULL) != MUSTER__LISTENERS_MISSING;
 }
 
 static bool is_left(void *cluster)

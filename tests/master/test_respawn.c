@@ -55,6 +55,29 @@ START_TEST(no_delay_is_longer_than_the_longest)
 }
 END_TEST
 
+static const struct {
+	unsigned budget, failures;
+	bool listened, over;
+} spending[] = {
+	{ 3, 2, false, false },
+	{ 3, 3, false, true },
+	{ 3, 4, false, true },
+	{ 1, 1, false, true },
+	/* Without one it is tried for ever. */
+	{ 0, 1000, false, false },
+	/* Whoever listened may have been ended by a client: that must not buy an outage. */
+	{ 3, 1000, true, false },
+};
+
+START_TEST(a_budget_is_spent_by_workers_that_never_listened_alone)
+{
+	struct muster__respawn_rules poor = { .budget = spending[_i].budget };
+	struct muster__death death = { .listened = spending[_i].listened };
+
+	ck_assert_int_eq(muster__respawn_is_over(&poor, &death, spending[_i].failures), spending[_i].over);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("respawn");
@@ -62,5 +85,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, a_death_leads_to_this_delay, 0, sizeof rows / sizeof rows[0]);
 	tcase_add_test(tcase, no_delay_is_longer_than_the_longest);
+	tcase_add_loop_test(tcase, a_budget_is_spent_by_workers_that_never_listened_alone, 0,
+			    sizeof spending / sizeof spending[0]);
 	return run_suite(suite);
 }

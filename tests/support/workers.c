@@ -114,9 +114,27 @@ static void on_cluster_drop(struct muster_cluster *cluster, const struct muster_
 	counts->drop++;
 }
 
-const struct muster_worker_handlers counting_workers = { on_fork,    on_online,     on_listening,
-							 on_message, on_disconnect, on_exit_of,
-							 on_error,   on_close,      on_cluster_drop };
+/* Not in `order`: it comes a turn later, beside other things. */
+static void on_ready(struct muster_worker *worker, void *data)
+{
+	struct worker_counts *counts = data;
+
+	(void)worker;
+	counts->ready++;
+}
+
+const struct muster_worker_handlers counting_workers = {
+	.on_fork = on_fork,
+	.on_online = on_online,
+	.on_listening = on_listening,
+	.on_message = on_message,
+	.on_disconnect = on_disconnect,
+	.on_exit = on_exit_of,
+	.on_error = on_error,
+	.on_close = on_close,
+	.on_drop = on_cluster_drop,
+	.on_ready = on_ready,
+};
 
 struct muster_cluster *new_cluster(const struct muster_cluster_options *options, struct service *service,
 				   struct worker_counts *counts)

@@ -8,7 +8,7 @@
 
 /* `data` of counting_workers. Zero-initialised. */
 struct worker_counts {
-	unsigned fork, online, listening, message, disconnect, exit, error, close;
+	unsigned fork, online, listening, ready, message, disconnect, exit, error, close;
 	unsigned bad_exits;            /* a code that is not 0, or a signal */
 	int code, signal;              /* of the last on_exit */
 	bool willing;                  /* ... exited_after_disconnect */
