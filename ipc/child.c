@@ -6,6 +6,7 @@
 #include "ipc/child.h"
 
 #include "ipc/environment.h"
+#include "ipc/limits.h"
 #include "ipc/plan.h"
 #include "ipc/privileges.h"
 #include "ipc/scoreboard.h"
@@ -150,6 +151,7 @@ static void set_role(const struct muster__plan *plan)
 		return;
 	muster__environment_set_number("MUSTER_SCOREBOARD_FD", BOARD_FD);
 	muster__environment_set_number("MUSTER_SCOREBOARD_SLOT", (unsigned)plan->slot);
+	muster__environment_set_number("MUSTER_HEARTBEAT_MS", plan->heartbeat_ms);
 }
 
 /* Groups first: who has given up his user may not change them. */
@@ -176,17 +178,28 @@ static int fail(const struct muster__plan *plan, const char *what, int err)
 	return EXIT_CANNOT_RUN;
 }
 
+/* Limits first: to raise them may need the user who is given up. 0, or the exit status. */
+static int confine(const struct muster__plan *plan)
+{
+	const char *what;
+	int err = muster__limits_apply(plan, &what);
+
+	if (err < 0)
+		return fail(plan, what, err);
+	err = drop(plan, &what);
+	return err < 0 ? fail(plan, what, err) : 0;
+}
+
 static int execute(const struct muster__plan *plan)
 {
-	int err = plumb_for_exec(plan);
-	const char *what;
+	int err = plumb_for_exec(plan), status;
 
 	if (err < 0)
 		return fail(plan, "descriptors", err);
 	set_role(plan);
-	err = drop(plan, &what);
-	if (err < 0)
-		return fail(plan, what, err);
+	status = confine(plan);
+	if (status != 0)
+		return status;
 	unblock_signals();
 	execvp(plan->exec[0], (char *const *)plan->exec);
 	return fail(plan, plan->exec[0], -errno);
@@ -194,13 +207,12 @@ static int execute(const struct muster__plan *plan)
 
 static int call(const struct muster__plan *plan, int (*main)(const struct muster__plan *plan))
 {
-	const char *what;
-	int err;
+	int status;
 
 	plumb(plan);
-	err = drop(plan, &what);
-	if (err < 0)
-		return fail(plan, what, err);
+	status = confine(plan);
+	if (status != 0)
+		return status;
 	unblock_signals();
 	return main(plan);
 }

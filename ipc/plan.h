@@ -45,6 +45,12 @@ struct muster__plan {
 	gid_t gid;
 	const struct muster__privileges *privileges; /* instead of these two; or NULL */
 	unsigned orphan_timeout_ms;
+	unsigned heartbeat_ms; /* how often the slot is to show that the loop turns; 0: never */
+	bool pinned;           /* to one CPU ... */
+	unsigned place;        /* ... counted from here, of those there are */
+	int nice;
+	uint64_t limit_nofile, limit_core; /* 0: as the parent */
+	bool no_core;
 	bool own_group;
 	bool joined_output; /* of a program: its standard output is its standard error */
 };

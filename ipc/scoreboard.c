@@ -285,6 +285,13 @@ void muster__slot_dropped(struct muster__slot *slot, unsigned row)
 	add(&slot->rows[row].dropped, 1);
 }
 
+void muster__slot_beat(struct muster__slot *slot)
+{
+	uint64_t beat = atomic_load_explicit(&slot->beat, memory_order_relaxed);
+
+	atomic_store_explicit(&slot->beat, beat + 1, memory_order_relaxed);
+}
+
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted)
 {
 	uint64_t bit = (uint64_t)1 << (number % MUSTER__FLIGHT_MAX);

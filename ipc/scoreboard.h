@@ -29,6 +29,7 @@ struct muster__slot {
 	_Atomic uint64_t refused;
 	atomic_uint open;          /* connections, all listeners */
 	_Atomic uint64_t accepted; /* since the worker began */
+	_Atomic uint64_t beat;     /* grows while its loop turns; 0: it does not say */
 	_Alignas(64) struct muster__row rows[MUSTER__ROWS];
 };
 
@@ -93,6 +94,7 @@ void muster__scoreboard_tell_room(struct muster__scoreboard *board);
 void muster__slot_opened(struct muster__slot *slot, unsigned row);
 void muster__slot_closed(struct muster__slot *slot, unsigned row);
 void muster__slot_dropped(struct muster__slot *slot, unsigned row);
+void muster__slot_beat(struct muster__slot *slot);
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted);
 
 /* The primary's: was hand-over `number` given to a server? */

@@ -4,6 +4,7 @@
  */
 #include "master/cluster.h"
 
+#include "master/health.h"
 #include "master/listeners.h"
 #include "master/respawn.h"
 #include "master/restart.h"
@@ -194,6 +195,7 @@ static void cluster_free(struct muster__object *object)
 {
 	struct muster_cluster *cluster = cluster_of(object);
 
+	muster__health_end(cluster);
 	muster__listeners_free(cluster);
 	free_seats(cluster);
 	answer_counts(cluster);
@@ -213,7 +215,7 @@ static void on_room(struct muster__board_watcher *watcher)
 
 static int fill_defaults(struct muster_cluster_options *options)
 {
-	if (options->window > MUSTER__FLIGHT_MAX)
+	if (options->window > MUSTER__FLIGHT_MAX || options->jitter_percent > 100)
 		return -EINVAL;
 	if (options->window == 0)
 		options->window = WINDOW;
@@ -268,6 +270,10 @@ struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop, const 
 	LIST_INIT(&cluster->listenings);
 	STAILQ_INIT(&cluster->questions);
 	muster__object_init(&cluster->object, loop, &cluster_class);
+	if (muster__health_begin(cluster) < 0) {
+		muster__object_discard(&cluster->object);
+		return muster__no_object(-ENOMEM);
+	}
 	return cluster;
 }
 

@@ -46,10 +46,13 @@ static void failed(struct muster_cluster *cluster, int err)
 {
 	struct muster_error error = { .code = err, .call = "restart" };
 
-	if (cluster->restarting.for_request)
+	if (cluster->restarting.for_request) {
 		conclude(cluster, err);
-	else
-		muster__cluster_error(cluster, &error);
+		return;
+	}
+	/* What is wrong will not be right a moment later. */
+	cluster->rounds.again_ms = muster__now_ms() + cluster->options.backoff_max_ms;
+	muster__cluster_error(cluster, &error);
 }
 
 /* ---- one replacement */

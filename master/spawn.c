@@ -8,6 +8,7 @@
 
 #include "ipc/child.h"
 #include "master/bounds.h"
+#include "master/health.h"
 #include "master/listeners.h"
 #include "master/ready.h"
 #include "src/fd.h"
@@ -302,7 +303,8 @@ static struct muster__process *process_new(struct muster__seat *seat)
 	process->seat = seat;
 	process->pidfd = -1;
 	process->slot = muster__scoreboard_take(cluster->board);
-	process->started_ms = muster__now_ms();
+	process->started_ms = process->beat_ms = muster__now_ms();
+	evutil_secure_rng_get_bytes(&process->luck, sizeof process->luck);
 	process->peer.id = ++cluster->next_id;
 	process->peer.ops = &peer_ops;
 	muster__endpoint_init(&process->peer.face, &process->peer.object, &process->peer.channel);
@@ -337,6 +339,13 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.gid = cluster->options.gid,
 		.privileges = cluster->privileges,
 		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
+		.heartbeat_ms = muster__health_beat_ms(cluster),
+		.pinned = cluster->options.cpu_affinity,
+		.place = process->seat->index,
+		.nice = cluster->options.nice,
+		.limit_nofile = cluster->options.limit_nofile,
+		.limit_core = cluster->options.limit_core,
+		.no_core = cluster->options.no_core,
 		.own_group = cluster->options.own_group,
 		.joined_output = cluster->permit != NULL,
 	};

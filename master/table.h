@@ -53,10 +53,12 @@ struct muster__process {
 	struct event exited;
 	int slot;
 	bool is_muster, leaving;
-	bool ready;      /* it serves all that it has to, and on_ready was told */
-	bool said_ready; /* it, or the user, said so */
-	bool late;       /* it was not ready in time */
-	bool barred;     /* nothing is handed to it: not committed yet, or hung */
+	bool ready;             /* it serves all that it has to, and on_ready was told */
+	bool said_ready;        /* it, or the user, said so */
+	bool late;              /* it was not ready in time */
+	bool barred;            /* nothing is handed to it: not committed yet, or hung */
+	uint64_t beat, beat_ms; /* what its slot showed last, and since when */
+	uint32_t luck;          /* by how much of the jitter its limits are lower */
 	enum muster__bound bound;
 	struct event bound_timer;
 	bool served;                             /* known once it is gone */
@@ -94,6 +96,14 @@ struct muster__restarting {
 	void *data;
 };
 
+/* Somebody looks after the workers from time to time. */
+struct muster__rounds {
+	struct event timer;
+	unsigned every_ms; /* 0: nobody does */
+	uint64_t last_ms;
+	uint64_t again_ms; /* a replacement has failed: no other before that */
+};
+
 struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
@@ -109,6 +119,7 @@ struct muster_cluster {
 	/* The worker of a seat is gone, and all has been told: what next? */
 	void (*vacated)(struct muster__seat *seat, const struct muster__process *process);
 	struct muster__restarting restarting;
+	struct muster__rounds rounds;
 	struct muster__listenings listenings;
 	unsigned next_id;
 	muster_scheduler pick; /* the user's; or NULL */

@@ -30,6 +30,7 @@ struct muster__self {
 	uint64_t farewell;   /* our exitedAfterDisconnect, while its answer is due */
 	bool farewell_due;
 	struct event deadline; /* leaving may take this long */
+	struct event heart;
 	unsigned orphan_timeout_ms;
 	int status;
 };

@@ -97,6 +97,27 @@ static void stop(struct muster__self *self)
 	set_deadline(self, STOP_MS);
 }
 
+/* ---- the heartbeat */
+
+static void on_heart(evutil_socket_t fd, short what, void *data)
+{
+	struct muster__self *self = data;
+
+	(void)fd, (void)what;
+	muster__slot_beat(self->slot);
+}
+
+/* The first time here: from now on somebody counts the time, also that of the user's function. */
+static void start_heart(struct muster__self *self, unsigned ms)
+{
+	struct timeval interval = muster__ms(ms);
+
+	if (self->slot == NULL || ms == 0)
+		return;
+	muster__slot_beat(self->slot);
+	muster__event_add(self->peer.object.loop, &self->heart, &interval);
+}
+
 /* ---- the channel */
 
 static void on_cluster_line(struct muster__self *self, struct muster__line *line, int *fd)
@@ -227,6 +248,7 @@ static void self_abandon(struct muster__object *object)
 	bool connected = muster_worker_is_connected(&self->peer);
 
 	muster__event_del(object->loop, &self->deadline);
+	muster__event_del(object->loop, &self->heart);
 	muster__channel_flush(&self->peer.channel);
 	muster__channel_free(&self->peer.channel);
 	if (connected)
@@ -263,6 +285,8 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 	muster__object_unref(&self->peer.object);
 	muster__object_open(&self->peer.object);
 	event_assign(&self->deadline, loop->base, -1, EV_PERSIST, on_deadline, self);
+	event_assign(&self->heart, loop->base, -1, EV_PERSIST, on_heart, self);
+	start_heart(self, plan->heartbeat_ms);
 	muster__self_set(self);
 	if (muster__channel_init(&self->peer.channel, loop, plan->channel_fd, &channel_ops) < 0)
 		return -ENOMEM;
@@ -311,14 +335,16 @@ int muster__worker_main(const struct muster__plan *plan)
  */
 static void take_board(struct muster__plan *plan)
 {
-	int fd, slot, copy;
+	int fd, slot, copy, heartbeat_ms;
 	bool has_fd = muster__environment_take_number("MUSTER_SCOREBOARD_FD", &fd);
 	bool has_slot = muster__environment_take_number("MUSTER_SCOREBOARD_SLOT", &slot);
+	bool beats = muster__environment_take_number("MUSTER_HEARTBEAT_MS", &heartbeat_ms);
 
 	if (!has_fd || !has_slot || slot >= MUSTER__SLOTS || (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
 		return;
 	plan->board = muster__scoreboard_open(copy);
 	plan->slot = slot;
+	plan->heartbeat_ms = beats ? (unsigned)heartbeat_ms : 0;
 	if (plan->board != NULL)
 		muster__fd_close(&fd);
 }

@@ -71,6 +71,22 @@ struct muster_cluster_options {
 	unsigned kill_timeout_ms; /* from each of these steps to the next, and from SIGABRT to SIGKILL; 0 is 2,000 */
 	unsigned budget; /* after so many workers in a row that ended without ever listening their place stays empty
 	                            * until a restart, and on_error is told ("respawn"); 0: it is tried for ever */
+	unsigned
+		heartbeat_ms; /* a worker of ours whose loop has not turned for so long is hung: SIGABRT, then SIGKILL, and
+	                            * it has died; that includes `worker` itself, before it returns; 0: nobody looks */
+	/* Workers that are replaced in good time, as by muster_worker_restart, one after the other; 0 is never. */
+	uint64_t max_requests;    /* ... after so many connections */
+	unsigned max_lifetime_ms; /* ... after so long */
+	uint64_t max_memory;      /* ... when so many bytes are resident */
+	unsigned
+		jitter_percent; /* each worker's limits are lower by up to so much, at random, so that they do not fall due
+	                           * together; at most 100 */
+	/* What the kernel gives a worker; one that may not have it exits with 127. */
+	bool cpu_affinity; /* each on one CPU: by its place, of those that the primary may use, and again from the first */
+	int nice;          /* added to the primary's */
+	uint64_t limit_nofile; /* RLIMIT_NOFILE; 0 is as the primary */
+	uint64_t limit_core;   /* RLIMIT_CORE, bytes; 0 is as the primary, UINT64_MAX no limit ... */
+	bool no_core;          /* ... and this is none at all */
 };
 
 /* One table for the cluster (all workers, and on_close) and for a single worker. */
@@ -94,7 +110,7 @@ struct muster_worker_handlers {
 	void (*on_ready)(struct muster_worker *worker, void *data);
 };
 
-/* NULL with errno set: ENOMEM, EINVAL (window over 64), E2BIG. */
+/* NULL with errno set: ENOMEM, EINVAL (window over 64, jitter_percent over 100), E2BIG. */
 MUSTER_API struct muster_cluster *muster_cluster_new_sized(struct muster_loop *loop,
 							   const struct muster_cluster_options *options, size_t size);
 
