@@ -19,6 +19,7 @@
 
 enum {
 	CONNECTIONS_MAX = 1000000000,
+	FILES_MAX = 1 << 30,
 	BACKOFF_MAX = 3600000,
 	FD_NAME_MAX = 255, /* systemd's */
 };
@@ -57,6 +58,14 @@ static const struct muster__choice overflows[] = {
 
 static const struct muster__choice protocols[] = {
 	{ "node", MUSTER__PROGRAM_NODE },
+	{ NULL, 0 },
+};
+
+static const struct muster__choice readinesses[] = {
+	{ "listeners", MUSTER_READY_DEFAULT },
+	{ "online", MUSTER_READY_ONLINE },
+	{ "listening", MUSTER_READY_LISTENING },
+	{ "message", MUSTER_READY_SAID },
 	{ NULL, 0 },
 };
 
@@ -103,6 +112,33 @@ static const struct muster__key listener_keys[] = {
 static const struct muster__grammar listener_object = { listener_keys, MUSTER__COUNT_OF(listener_keys),
 							check_listener };
 
+/* An object of its own, wherever it is embedded. */
+#define LIFE(field) .offset = offsetof(struct muster__config_life, field)
+static const struct muster__key restart_keys[] = {
+	{ "backoff_ms", MUSTER__KIND_NUMBER, LIFE(backoff_ms), .min = 1, .max = BACKOFF_MAX, .fallback = 100 },
+	{ "backoff_max_ms", MUSTER__KIND_NUMBER, LIFE(backoff_max_ms), .min = 1, .max = BACKOFF_MAX,
+	  .fallback = 10000 },
+	{ "budget", MUSTER__KIND_NUMBER, LIFE(budget), .shown = true, .max = INT_MAX },
+	{ "drain_timeout_ms", MUSTER__KIND_NUMBER, LIFE(drain_timeout_ms), .max = MUSTER__MILLISECONDS_MAX,
+	  .fallback = 30000 },
+	{ "ready_timeout_ms", MUSTER__KIND_NUMBER, LIFE(ready_timeout_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX,
+	  .fallback = 30000 },
+	{ "kill_timeout_ms", MUSTER__KIND_NUMBER, LIFE(kill_timeout_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX,
+	  .fallback = 2000 },
+	{ "heartbeat_ms", MUSTER__KIND_NUMBER, LIFE(heartbeat_ms), .shown = true, .max = MUSTER__MILLISECONDS_MAX },
+	{ "max_requests", MUSTER__KIND_NUMBER, LIFE(max_requests), .shown = true, .max = INT_MAX },
+	{ "max_lifetime_ms", MUSTER__KIND_NUMBER, LIFE(max_lifetime_ms), .shown = true,
+	  .max = MUSTER__MILLISECONDS_MAX },
+	{ "max_memory", MUSTER__KIND_SIZE, LIFE(max_memory) },
+	{ "jitter", MUSTER__KIND_NUMBER, LIFE(jitter), .shown = true, .max = 100, .fallback = 10 },
+};
+static const struct muster__grammar restart_object = { restart_keys, MUSTER__COUNT_OF(restart_keys), check_restart };
+
+static const struct muster__choice no_limit[] = {
+	{ "unlimited", 0 },
+	{ NULL, 0 },
+};
+
 #define APPLICATION(field) .offset = offsetof(struct muster__config_application, field)
 static const struct muster__key upstream_keys[] = {
 	{ "host", MUSTER__KIND_TEXT, APPLICATION(upstream_host) },
@@ -111,6 +147,16 @@ static const struct muster__key upstream_keys[] = {
 };
 static const struct muster__grammar upstream_object = { upstream_keys, MUSTER__COUNT_OF(upstream_keys),
 							check_upstream };
+
+/* At the top level they stand beside others. */
+#define WORKER_LIMITS(PLACE)                                                                                           \
+	{ "nofile", MUSTER__KIND_NUMBER, PLACE(life.nofile), .min = 16, .max = FILES_MAX },                            \
+	{                                                                                                              \
+		"core", MUSTER__KIND_SIZE, PLACE(life.core), .choices = no_limit                                       \
+	}
+
+static const struct muster__key own_limits_keys[] = { WORKER_LIMITS(APPLICATION) };
+static const struct muster__grammar own_limits_object = { own_limits_keys, MUSTER__COUNT_OF(own_limits_keys), NULL };
 
 static const struct muster__key application_keys[] = {
 	{ "builtin", MUSTER__KIND_CHOICE, APPLICATION(builtin), .choices = builtins },
@@ -125,6 +171,11 @@ static const struct muster__key application_keys[] = {
 	{ "group", MUSTER__KIND_TEXT, APPLICATION(group) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 	{ "worker_max_connections", MUSTER__KIND_NUMBER, APPLICATION(worker_max_connections), .max = CONNECTIONS_MAX },
+	{ "ready", MUSTER__KIND_CHOICE, APPLICATION(ready), .choices = readinesses, .has_meaning = is_program },
+	{ "limits", MUSTER__KIND_OBJECT, .object = &own_limits_object, .inherits = true },
+	{ "restart", MUSTER__KIND_OBJECT, APPLICATION(life), .object = &restart_object, .inherits = true },
+	{ "nice", MUSTER__KIND_NUMBER, APPLICATION(life.nice), .min = -20, .max = 19, .inherits = true, .shown = true },
+	{ "cpu_affinity", MUSTER__KIND_BOOL, APPLICATION(life.cpu_affinity), .inherits = true, .shown = true },
 };
 static const struct muster__grammar application_object = { application_keys, MUSTER__COUNT_OF(application_keys),
 							   check_application };
@@ -146,26 +197,18 @@ static const struct muster__grammar log_object = { log_keys, MUSTER__COUNT_OF(lo
 
 static const struct muster__key limits_keys[] = {
 	{ "max_connections", MUSTER__KIND_NUMBER, ROOT(max_connections), .max = CONNECTIONS_MAX },
+	WORKER_LIMITS(ROOT),
 };
 static const struct muster__grammar limits_object = { limits_keys, MUSTER__COUNT_OF(limits_keys), NULL };
-
-static const struct muster__key restart_keys[] = {
-	{ "backoff_ms", MUSTER__KIND_NUMBER, ROOT(backoff_ms), .min = 1, .max = BACKOFF_MAX, .fallback = 100 },
-	{ "backoff_max_ms", MUSTER__KIND_NUMBER, ROOT(backoff_max_ms), .min = 1, .max = BACKOFF_MAX,
-	  .fallback = 10000 },
-	{ "drain_timeout_ms", MUSTER__KIND_NUMBER, ROOT(drain_timeout_ms), .max = MUSTER__MILLISECONDS_MAX,
-	  .fallback = 30000 },
-	{ "ready_timeout_ms", MUSTER__KIND_NUMBER, ROOT(ready_timeout_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX,
-	  .fallback = 30000 },
-};
-static const struct muster__grammar restart_object = { restart_keys, MUSTER__COUNT_OF(restart_keys), check_restart };
 
 static const struct muster__key root_keys[] = {
 	{ "workers", MUSTER__KIND_WORKERS, ROOT(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 	{ "control", MUSTER__KIND_OBJECT, .object = &control_object },
 	{ "log", MUSTER__KIND_OBJECT, .object = &log_object },
 	{ "limits", MUSTER__KIND_OBJECT, .object = &limits_object },
-	{ "restart", MUSTER__KIND_OBJECT, .object = &restart_object },
+	{ "restart", MUSTER__KIND_OBJECT, ROOT(life), .object = &restart_object },
+	{ "nice", MUSTER__KIND_NUMBER, ROOT(life.nice), .min = -20, .max = 19 },
+	{ "cpu_affinity", MUSTER__KIND_BOOL, ROOT(life.cpu_affinity) },
 	{ "listeners", MUSTER__KIND_LIST, ROOT(listeners), .count = offsetof(struct muster__config, listener_count),
 	  .size = sizeof(struct muster__config_listener), .object = &listener_object, .required = true },
 	{ "applications", MUSTER__KIND_MAP, ROOT(applications),
@@ -210,11 +253,11 @@ static void check_place(struct muster__reader *reader, const struct muster__node
 
 static void check_restart(struct muster__reader *reader, const struct muster__node *node)
 {
-	const struct muster__config *config = node->base;
+	const struct muster__config_life *life = node->base;
 
-	if (config->backoff_ms > config->backoff_max_ms)
-		muster__complain(reader, node->at, "backoff_ms, %u, is more than backoff_max_ms, %u",
-				 config->backoff_ms, config->backoff_max_ms);
+	if (life->backoff_ms > life->backoff_max_ms)
+		muster__complain(reader, node->at, "backoff_ms, %u, is more than backoff_max_ms, %u", life->backoff_ms,
+				 life->backoff_max_ms);
 }
 
 /* Without a place it gets no name, so that one mistake does not look like two. */
@@ -287,7 +330,7 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "protocol", "env", "clean_env", "directory", NULL };
+	static const char *const others[] = { "protocol", "env", "clean_env", "directory", "ready", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
 
@@ -467,6 +510,24 @@ static void check_control(struct muster__reader *reader, const json_t *root)
 				 "set control.path: without a usable XDG_RUNTIME_DIR it has no default");
 }
 
+/* Each application begins with what the top level says, whichever of the two the file says first. */
+static void inherit(struct muster__reader *reader, const json_t *applications)
+{
+	struct muster__json_path map = { .key = "applications" }, at = { .parent = &map };
+	struct muster__config *config = reader->config;
+
+	for (size_t i = 0; i < config->application_count; i++) {
+		struct muster__config_application *application = &config->applications[i];
+
+		at.key = application->name;
+		application->life = config->life;
+		muster__read_inherited(reader, &application_object,
+				       &(struct muster__node){ .at = &at,
+							       .value = json_object_get(applications, at.key),
+							       .base = application });
+	}
+}
+
 static void check_root(struct muster__reader *reader, const struct muster__node *node)
 {
 	struct muster__config *config = node->base;
@@ -478,6 +539,7 @@ static void check_root(struct muster__reader *reader, const struct muster__node 
 	for (size_t i = 0; i < config->application_count; i++)
 		if (config->applications[i].workers == 0)
 			config->applications[i].workers = config->workers;
+	inherit(reader, json_object_get(node->value, "applications"));
 	check_control(reader, node->value);
 	muster__identities_check(reader);
 	check_listeners(reader, json_object_get(node->value, "listeners"));
@@ -520,6 +582,27 @@ int muster__config_load(struct muster__config **config, const char *file, struct
 	}
 	*config = reader.config;
 	return 0;
+}
+
+static unsigned longest(const struct muster__config *config, size_t offset)
+{
+	unsigned most = 0, ms;
+
+	for (size_t i = 0; i < config->application_count; i++) {
+		memcpy(&ms, (const char *)&config->applications[i].life + offset, sizeof ms);
+		most = MAX(most, ms);
+	}
+	return most;
+}
+
+unsigned muster__config_drain_timeout(const struct muster__config *config)
+{
+	return longest(config, offsetof(struct muster__config_life, drain_timeout_ms));
+}
+
+unsigned muster__config_ready_timeout(const struct muster__config *config)
+{
+	return longest(config, offsetof(struct muster__config_life, ready_timeout_ms));
 }
 
 void muster__config_free(struct muster__config *config)

@@ -10,6 +10,7 @@
 #include <muster/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What becomes of a connection beyond a limit. */
 enum muster__overflow {
@@ -20,6 +21,31 @@ enum muster__overflow {
 /* How a program learns that it is a worker, and what it may ask for. */
 enum muster__program_protocol {
 	MUSTER__PROGRAM_NODE = 1, /* over the channel, as a worker of Node's cluster does */
+};
+
+/* A number of bytes, if one is given. */
+struct muster__config_size {
+	uint64_t bytes;
+	bool given;
+};
+
+/* How workers live: what the file says for all applications, and what one of them says of its own beside that. */
+struct muster__config_life {
+	unsigned backoff_ms;
+	unsigned backoff_max_ms; /* never less than backoff_ms */
+	unsigned budget;         /* 0: it is tried for ever */
+	unsigned ready_timeout_ms;
+	unsigned drain_timeout_ms;
+	unsigned kill_timeout_ms;
+	unsigned heartbeat_ms; /* 0: none; so are the next three */
+	unsigned max_requests;
+	unsigned max_lifetime_ms;
+	struct muster__config_size max_memory;
+	unsigned jitter; /* per cent */
+	unsigned nofile; /* 0: as musterd itself */
+	struct muster__config_size core;
+	int nice;
+	bool cpu_affinity;
 };
 
 struct muster__config_application {
@@ -37,6 +63,8 @@ struct muster__config_application {
 	struct muster__privileges privileges; /* what follows from this and the top level */
 	unsigned workers;
 	unsigned worker_max_connections; /* 0: no limit */
+	enum muster_ready ready;
+	struct muster__config_life life;
 };
 
 /* It listens on a port if neither `path` nor `fd_name` is given. */
@@ -69,10 +97,7 @@ struct muster__config {
 	char *log_target; /* a file; NULL: standard error */
 	enum muster__log_format log_format;
 	unsigned max_connections; /* over all listeners; 0: no limit */
-	unsigned backoff_ms;
-	unsigned backoff_max_ms; /* never less than backoff_ms */
-	unsigned drain_timeout_ms;
-	unsigned ready_timeout_ms;
+	struct muster__config_life life;
 	char *pid_file;     /* NULL: none */
 	char *user, *group; /* as given, for all applications without their own */
 	char *chroot;
@@ -100,6 +125,11 @@ struct muster__config_errors {
  */
 int muster__config_load(struct muster__config **config, const char *file, struct muster__config_errors *errors);
 void muster__config_free(struct muster__config *config);
+
+/* The applications have each their own patience; these are those of the most patient. */
+unsigned muster__config_drain_timeout(const struct muster__config *config);
+unsigned muster__config_ready_timeout(const struct muster__config *config);
+
 /* The word for a level: false if it is none. */
 bool muster__config_find_level(const char *word, enum muster_log_level *level);
 

@@ -25,11 +25,27 @@ static unsigned number_at(const struct muster__key *key, const void *base)
 /* NULL where nothing was said, and nothing is the default. */
 static json_t *dump_number(const struct muster__key *key, const void *base)
 {
-	unsigned number = number_at(key, base);
+	int number = (int)number_at(key, base);
 
 	if (number < key->min || (number == 0 && key->fallback == 0 && !key->shown))
 		return NULL;
 	return json_integer(number);
+}
+
+static json_t *dump_size(const struct muster__key *key, const void *base)
+{
+	const struct muster__config_size *size = slot_of(key, base);
+
+	if (!size->given)
+		return NULL;
+	return size->bytes == UINT64_MAX ? json_string(key->choices->word) : json_integer((json_int_t)size->bytes);
+}
+
+static json_t *dump_bool(const struct muster__key *key, const void *base)
+{
+	bool value = *(const bool *)slot_of(key, base);
+
+	return value || key->shown ? json_boolean(value) : NULL;
 }
 
 static json_t *dump_choice(const struct muster__key *key, const void *base)
@@ -97,7 +113,7 @@ static json_t *dump_object(const struct muster__config *config, const struct mus
 
 static json_t *dump_part(const struct muster__config *config, const struct muster__key *key, const void *base)
 {
-	json_t *json = dump_object(config, key->object, base);
+	json_t *json = dump_object(config, key->object, slot_of(key, base));
 
 	if (json_object_size(json) > 0)
 		return json;
@@ -130,7 +146,8 @@ static json_t *dump_application(const struct muster__config *config, const struc
 static json_t *dump_key(const struct muster__config *config, const struct muster__key *key, const void *base)
 {
 	switch (key->kind) {
-	case MUSTER__KIND_BOOL: return *(const bool *)slot_of(key, base) ? json_true() : NULL;
+	case MUSTER__KIND_BOOL: return dump_bool(key, base);
+	case MUSTER__KIND_SIZE: return dump_size(key, base);
 	case MUSTER__KIND_NUMBER:
 	case MUSTER__KIND_WORKERS: return dump_number(key, base);
 	case MUSTER__KIND_CHOICE: return dump_choice(key, base);

@@ -75,11 +75,11 @@ static void read_number(struct muster__reader *reader, const struct muster__node
 	char expected[MUSTER__SHOWN_MAX];
 
 	if (!json_is_integer(node->value)) {
-		snprintf(expected, sizeof expected, "%san integer in %u..%u",
+		snprintf(expected, sizeof expected, "%san integer in %d..%u",
 			 key->kind == MUSTER__KIND_WORKERS ? "\"auto\" or " : "", key->min, key->max);
 		muster__complain_kind(reader, node->at, expected, node->value);
-	} else if (number < key->min || number > key->max) {
-		muster__complain(reader, node->at, "%" JSON_INTEGER_FORMAT " is not in %u..%u", number, key->min,
+	} else if (number < key->min || number > (json_int_t)key->max) {
+		muster__complain(reader, node->at, "%" JSON_INTEGER_FORMAT " is not in %d..%u", number, key->min,
 				 key->max);
 	} else {
 		put_number(key, node->base, (unsigned)number);
@@ -120,6 +120,55 @@ static void read_choice(struct muster__reader *reader, const struct muster__node
 		muster__list_add(list, " or ", choice->word);
 	}
 	muster__complain_kind(reader, node->at, list, node->value);
+}
+
+/* "64M": a number, and perhaps a letter. False: it is something else, or too much. */
+static bool size_of(const char *text, uint64_t *bytes)
+{
+	static const char letters[] = "KMG";
+	unsigned long long number;
+	const char *letter;
+	unsigned shift = 0;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || errno)
+		return false;
+	if (*end) {
+		letter = strchr(letters, *end++);
+		if (!letter || *end)
+			return false;
+		shift = 10 * (unsigned)(letter - letters + 1);
+	}
+	*bytes = (uint64_t)number << shift;
+	return *bytes >> shift == number && number <= (uint64_t)INT64_MAX >> shift;
+}
+
+static bool is_choice(const struct muster__key *key, const json_t *value)
+{
+	const struct muster__choice *choice = key->choices;
+
+	while (choice && choice->word && !is_text(value, choice->word))
+		choice++;
+	return choice && choice->word;
+}
+
+static void read_size(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__config_size *size = slot_of(node->key, node->base);
+	const json_t *value = node->value;
+
+	size->given = true;
+	if (is_choice(node->key, value))
+		size->bytes = UINT64_MAX;
+	else if (json_is_integer(value) && json_integer_value(value) >= 0)
+		size->bytes = (uint64_t)json_integer_value(value);
+	else if (!json_is_string(value) || !size_of(json_string_value(value), &size->bytes))
+		muster__complain_kind(reader, node->at,
+				      node->key->choices ? "a number of bytes, as 4096 or \"64M\", or \"unlimited\"" :
+							   "a number of bytes, as 4096 or \"64M\"",
+				      value);
 }
 
 static void read_mode(struct muster__reader *reader, const struct muster__node *node)
@@ -318,9 +367,9 @@ void muster__read_keys(struct muster__reader *reader, const struct muster__gramm
 		step.key = json_object_iter_key(i);
 		member.value = json_object_iter_value(i);
 		member.key = find_key(object, step.key);
-		if (member.key)
+		if (member.key && !member.key->inherits)
 			read_value(reader, &member);
-		else
+		else if (!member.key)
 			muster__complain_unknown(reader, &step, object);
 	}
 	for (size_t i = 0; i < object->count; i++)
@@ -330,16 +379,34 @@ void muster__read_keys(struct muster__reader *reader, const struct muster__gramm
 		object->check(reader, node);
 }
 
+void muster__read_inherited(struct muster__reader *reader, const struct muster__grammar *object,
+			    const struct muster__node *node)
+{
+	struct muster__json_path step = { .parent = node->at };
+	struct muster__node member = { .at = &step, .base = node->base };
+
+	for (size_t i = 0; i < object->count; i++) {
+		step.key = object->keys[i].name;
+		member.value = json_object_get(node->value, step.key);
+		member.key = &object->keys[i];
+		if (member.key->inherits && member.value)
+			read_value(reader, &member);
+	}
+}
+
 static void read_object(struct muster__reader *reader, const struct muster__node *node)
 {
-	muster__read_keys(reader, node->key->object, node);
+	struct muster__node inside = *node;
+
+	inside.base = slot_of(node->key, node->base);
+	muster__read_keys(reader, node->key->object, &inside);
 }
 
 void muster__put_fallbacks(const struct muster__grammar *object, void *base)
 {
 	for (size_t i = 0; i < object->count; i++) {
 		if (object->keys[i].kind == MUSTER__KIND_OBJECT)
-			muster__put_fallbacks(object->keys[i].object, base);
+			muster__put_fallbacks(object->keys[i].object, slot_of(&object->keys[i], base));
 		else if (object->keys[i].fallback)
 			put_number(&object->keys[i], base, object->keys[i].fallback);
 	}
@@ -421,6 +488,7 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 		[MUSTER__KIND_NUMBER] = read_number,
 		[MUSTER__KIND_WORKERS] = read_workers,
 		[MUSTER__KIND_CHOICE] = read_choice,
+		[MUSTER__KIND_SIZE] = read_size,
 		[MUSTER__KIND_MODE] = read_mode,
 		[MUSTER__KIND_TEXT] = read_text,
 		[MUSTER__KIND_FILE] = read_text,
@@ -461,7 +529,7 @@ void muster__free_values(const struct muster__grammar *object, void *base)
 		else if (key->kind == MUSTER__KIND_PROGRAM || key->kind == MUSTER__KIND_VARIABLES)
 			free_strings(*(char ***)slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_OBJECT)
-			muster__free_values(key->object, base);
+			muster__free_values(key->object, slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_LIST || key->kind == MUSTER__KIND_MAP)
 			free_structs(key, base);
 	}

@@ -16,6 +16,7 @@ enum muster__kind {
 	MUSTER__KIND_NUMBER,  /* min..max */
 	MUSTER__KIND_WORKERS, /* min..max, or "auto" */
 	MUSTER__KIND_CHOICE,  /* a word of `choices`, kept as its value */
+	MUSTER__KIND_SIZE,    /* bytes, a number or text as "64M", or one of `choices`: as many as there can be */
 	MUSTER__KIND_MODE,    /* octal text, kept as a number */
 	MUSTER__KIND_TEXT,
 	MUSTER__KIND_FILE,        /* a path, relative to the folder of the file */
@@ -25,7 +26,7 @@ enum muster__kind {
 	MUSTER__KIND_PROGRAM,     /* an array of strings, kept as a list that a NULL ends */
 	MUSTER__KIND_VARIABLES,   /* an object of strings, kept as a list of "NAME=value" that a NULL ends */
 	MUSTER__KIND_PATTERNS,    /* an array of patterns of files, which are not kept */
-	MUSTER__KIND_OBJECT,      /* an object whose values are kept in the same struct */
+	MUSTER__KIND_OBJECT,      /* an object whose values are kept in the same struct, from `offset` on */
 	MUSTER__KIND_LIST,        /* an array of objects, kept as an array of structs */
 	MUSTER__KIND_MAP,         /* an object of objects, kept as an array of structs that begin with their name */
 };
@@ -39,13 +40,15 @@ struct muster__key {
 	const char *name;
 	enum muster__kind kind;
 	bool required;
+	bool inherits;                         /* another place has its fallback: see muster__read_inherited */
 	bool shown;                            /* in a dump, also when it is 0 */
 	bool (*has_meaning)(const void *base); /* whether it has one beside the others; NULL: always */
 	size_t offset;                         /* where the value is kept */
-	unsigned min, max;                     /* of numbers */
-	unsigned fallback;                     /* of numbers, choices and modes that are not given */
-	const struct muster__choice *choices;  /* ended by a NULL word */
-	const struct muster__grammar *object;  /* what an object, or each of a list or map, may say */
+	int min;                               /* of numbers */
+	unsigned max;
+	unsigned fallback;                    /* of numbers, choices and modes that are not given */
+	const struct muster__choice *choices; /* ended by a NULL word */
+	const struct muster__grammar *object; /* what an object, or each of a list or map, may say */
 	size_t count, size; /* of a list or map: where the number of structs is kept; the size of each */
 };
 
@@ -73,6 +76,10 @@ void muster__put_fallbacks(const struct muster__grammar *object, void *base);
 /* All keys of the object, each into its place; then the rules that join them. */
 void muster__read_keys(struct muster__reader *reader, const struct muster__grammar *object,
 		       const struct muster__node *node);
+
+/* Those keys of the object that inherit, when what they inherit is in their places. */
+void muster__read_inherited(struct muster__reader *reader, const struct muster__grammar *object,
+			    const struct muster__node *node);
 
 void muster__free_values(const struct muster__grammar *object, void *base);
 

@@ -13,13 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STOP_MS 1500    /* workers flush for one second; the rest is for their going */
+#define STOP_MS 1500 /* workers flush for one second; the rest is for their going */
+#define TERM_MS 1000
 #define FREE_PORTS 1024 /* from here on ports are anybody's */
 #define CANNOT_RUN 127  /* the exit status of a worker whose program cannot be executed */
 
 const char *muster__phase_name(enum muster__phase phase)
 {
-	static const char *const names[] = { "starting", "serving", "draining", "stopping", "killing" };
+	static const char *const names[] = { "starting", "serving", "draining", "stopping", "terminating", "killing" };
 
 	return names[phase];
 }
@@ -67,7 +68,7 @@ void muster__service_drain(struct muster__service *service)
 	if (service->phase >= MUSTER__PHASE_DRAINING)
 		return;
 	/* 0 would mean no time-out; it is the shortest drain. */
-	enter(service, MUSTER__PHASE_DRAINING, service->config->drain_timeout_ms + 1);
+	enter(service, MUSTER__PHASE_DRAINING, muster__config_drain_timeout(service->config) + 1);
 	for (i = 0; i < service->app_count; i++)
 		if (cluster_at(service, i) != NULL)
 			muster_cluster_close(cluster_at(service, i));
@@ -86,14 +87,26 @@ void muster__service_stop(struct muster__service *service)
 	finish_if_empty(service);
 }
 
-static void kill_all(struct muster__service *service)
+static void signal_all(struct muster__service *service, int signal)
 {
 	size_t i;
 
-	enter(service, MUSTER__PHASE_KILLING, STOP_MS);
 	for (i = 0; i < service->app_count; i++)
 		if (cluster_at(service, i) != NULL)
-			muster__cluster_kill(cluster_at(service, i), SIGKILL);
+			muster__cluster_kill(cluster_at(service, i), signal);
+}
+
+/* Programs may have been taught what SIGTERM means. */
+static void terminate(struct muster__service *service)
+{
+	enter(service, MUSTER__PHASE_TERMINATING, TERM_MS);
+	signal_all(service, SIGTERM);
+}
+
+static void kill_all(struct muster__service *service)
+{
+	enter(service, MUSTER__PHASE_KILLING, STOP_MS);
+	signal_all(service, SIGKILL);
 }
 
 void muster__service_press(struct muster__service *service)
@@ -104,12 +117,10 @@ void muster__service_press(struct muster__service *service)
 		kill_all(service);
 }
 
-static void fail_late(struct muster__service *service)
+static void fail_start(struct muster__service *service)
 {
 	const struct muster__service_app *app;
 
-	muster__config_complain(&service->why, "the workers were not ready within %u ms (restart.ready_timeout_ms)",
-				service->config->ready_timeout_ms);
 	for (app = service->apps; app < service->apps + service->app_count; app++)
 		if (app->ready < app->workers)
 			muster__config_complain(&service->why, "application %s: %u of %u workers were ready",
@@ -122,10 +133,16 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	struct muster__service *service = data;
 
 	(void)fd, (void)what;
-	if (service->phase == MUSTER__PHASE_STARTING)
-		fail_late(service);
-	else
+	if (service->phase == MUSTER__PHASE_STARTING) {
+		muster__config_complain(&service->why,
+					"the workers were not ready within %u ms (restart.ready_timeout_ms)",
+					muster__config_ready_timeout(service->config));
+		fail_start(service);
+	} else if (service->phase == MUSTER__PHASE_STOPPING) {
+		terminate(service);
+	} else {
 		muster__service_press(service);
+	}
 }
 
 /* ---- the beginning */
@@ -179,6 +196,22 @@ static void on_drop(struct muster_cluster *cluster, const struct muster_address 
 	muster__log(MUSTER_LOG_WARN,
 		    "application %s: a connection to %s was dropped, a limit of connections is reached", app->plan.name,
 		    text);
+}
+
+/* A first generation that nothing can be made of is a start that failed, as late as that is known. */
+static void on_error(struct muster_worker *worker, const struct muster_error *error, void *data)
+{
+	struct muster__service_app *app = data;
+	char text[256];
+
+	(void)worker;
+	muster_error_format(error, text, sizeof text);
+	muster__log(MUSTER_LOG_ERROR, "application %s: %s", app->plan.name, text);
+	if (app->service->phase != MUSTER__PHASE_STARTING || strcmp(error->call, "respawn") != 0)
+		return;
+	muster__config_complain(&app->service->why,
+				"application %s: its workers end before they listen (restart.budget)", app->plan.name);
+	fail_start(app->service);
 }
 
 static void on_close(struct muster_cluster *cluster, void *data)
@@ -243,15 +276,32 @@ static void plan_program(struct muster__service_app *app, const struct muster__c
 static struct muster_cluster *new_cluster(const struct muster__service *service,
 					  const struct muster__config_application *from)
 {
+	const struct muster__config_life *life = &from->life;
 	struct muster_cluster_options options = {
 		.respawn = true,
 		.own_group = true,
 		.worker_max_connections = from->worker_max_connections,
-		.backoff_ms = service->config->backoff_ms,
-		.backoff_max_ms = service->config->backoff_max_ms,
 		.exec = (const char *const *)from->exec,
 		.env = (const char *const *)from->env,
 		.cwd = from->directory,
+		.ready = from->ready,
+		.backoff_ms = life->backoff_ms,
+		.backoff_max_ms = life->backoff_max_ms,
+		.budget = life->budget,
+		.ready_timeout_ms = life->ready_timeout_ms,
+		/* 0 would mean no time-out; it is the shortest drain. */
+		.drain_timeout_ms = life->drain_timeout_ms + 1,
+		.kill_timeout_ms = life->kill_timeout_ms,
+		.heartbeat_ms = life->heartbeat_ms,
+		.max_requests = life->max_requests,
+		.max_lifetime_ms = life->max_lifetime_ms,
+		.max_memory = life->max_memory.bytes,
+		.jitter_percent = life->jitter,
+		.cpu_affinity = life->cpu_affinity,
+		.nice = life->nice,
+		.limit_nofile = life->nofile,
+		.limit_core = life->core.bytes,
+		.no_core = life->core.given && life->core.bytes == 0,
 	};
 
 	return muster_cluster_new(service->loop, &options);
@@ -261,6 +311,7 @@ static int open_app(struct muster__service *service, size_t index)
 {
 	static const struct muster_worker_handlers on = {
 		.on_exit = on_worker_exit,
+		.on_error = on_error,
 		.on_close = on_close,
 		.on_drop = on_drop,
 		.on_ready = on_ready,
@@ -328,7 +379,7 @@ int muster__service_start(struct muster__service *service)
 	size_t i;
 	int err = 0;
 
-	enter(service, MUSTER__PHASE_STARTING, service->config->ready_timeout_ms);
+	enter(service, MUSTER__PHASE_STARTING, muster__config_ready_timeout(service->config));
 	for (i = 0; i < service->app_count && err == 0; i++) {
 		muster__cluster_hold(cluster_at(service, i), service->held);
 		err = muster_cluster_start(cluster_at(service, i), service->apps[i].workers);

@@ -27,6 +27,7 @@ enum muster__phase {
 	MUSTER__PHASE_SERVING,
 	MUSTER__PHASE_DRAINING,
 	MUSTER__PHASE_STOPPING,
+	MUSTER__PHASE_TERMINATING,
 	MUSTER__PHASE_KILLING,
 };
 
@@ -84,7 +85,7 @@ void muster__service_release(struct muster__service *service);
 /* Let connections end, for at most the drain time-out; then as stop. */
 void muster__service_drain(struct muster__service *service);
 
-/* Flush what is queued, for a second; then kill. */
+/* Flush what is queued, for a second; then SIGTERM to who is left, and SIGKILL. */
 void muster__service_stop(struct muster__service *service);
 
 /* The next harder way to end than the one under way. */

@@ -16,10 +16,12 @@ static const char *const policy_names[] = {
 	[MUSTER_POLICY_REUSE_PORT] = "reuse-port", [MUSTER_POLICY_EXCLUSIVE] = "exclusive",
 };
 
-static const char *worker_state(const struct muster__process *process)
+static const char *worker_state(const struct muster__seat *seat)
 {
+	const struct muster__process *process = seat->process;
+
 	if (process == NULL)
-		return "waiting";
+		return seat->spent ? "errored" : "waiting";
 	if (process->leaving)
 		return "draining";
 	if (!process->peer.online)
@@ -31,7 +33,7 @@ static json_t *worker_status(const struct muster__service_app *app, const struct
 {
 	const struct muster__process *process = seat->process;
 	json_t *json = json_pack("{s:s,s:i,s:s,s:i,s:i}", "application", app->plan.name, "slot", (int)seat->index,
-				 "state", worker_state(process), "restarts", (int)seat->restarts, "generation",
+				 "state", worker_state(seat), "restarts", (int)seat->restarts, "generation",
 				 (int)app->service->generation);
 	const struct muster__slot *slot;
 

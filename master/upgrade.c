@@ -136,7 +136,7 @@ static int open_channel(struct muster__upgrade *upgrade)
 
 static void start_heir(struct muster__upgrade *upgrade)
 {
-	unsigned ms = upgrade->all->current->config->ready_timeout_ms;
+	unsigned ms = muster__config_ready_timeout(upgrade->all->current->config);
 	int err = open_channel(upgrade);
 
 	enter(upgrade, MUSTER__UPGRADE_STARTING);

@@ -16,7 +16,7 @@ struct muster__listener {
 	char *path; /* ours to unlink, or NULL */
 	dev_t device;
 	ino_t inode; /* of the path as we made it: another one by that name is not ours */
-	bool lent;    /* its maker still has it and may keep it: neither the path nor the queue is ours yet */
+	bool lent;   /* its maker still has it and may keep it: neither the path nor the queue is ours yet */
 	bool foreign; /* it came from somebody who keeps it, as systemd does; its file, if it has one, is known all the same */
 	bool inherited; /* it was bound before, by whomever: others may have it as well */
 };

@@ -369,7 +369,7 @@ START_TEST(a_stop_does_not_wait_for_a_program_that_answers_for_ever)
 
 	ck_assert_int_eq(kill(daemon->pid, SIGTERM), 0);
 	ck_assert_int_eq(process_wait(daemon->pid), 0);
-	ck_assert_uint_eq(daemon_logged(daemon, "was killed by signal 9"), 1);
+	ck_assert_uint_eq(daemon_logged(daemon, "was killed by signal 15"), 1);
 	close(client);
 	daemon_free(daemon);
 }

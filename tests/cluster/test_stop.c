@@ -163,7 +163,8 @@ START_TEST(a_worker_that_does_not_react_to_a_stop_is_killed)
 
 	process_freeze(frozen);
 	send_signal(daemon, SIGTERM);
-	ck_assert_uint_lt(ms_to_end(daemon), 1500 + SLACK_MS);
+	ck_assert_uint_lt(ms_to_end(daemon), 2500 + SLACK_MS);
+	ck_assert_uint_eq(daemon_logged(daemon, "terminating"), 1);
 	ck_assert(!process_lives(frozen));
 	daemon_free(daemon);
 }

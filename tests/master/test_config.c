@@ -125,10 +125,10 @@ START_TEST(every_key_arrives_in_the_struct)
 	ck_assert_str_eq(config->log_target, "/var/log/m");
 	ck_assert_int_eq(config->log_format, MUSTER__LOG_TEXT);
 	ck_assert_uint_eq(config->max_connections, 1000000000);
-	ck_assert_uint_eq(config->backoff_ms, 1);
-	ck_assert_uint_eq(config->backoff_max_ms, 2);
-	ck_assert_uint_eq(config->drain_timeout_ms, 3);
-	ck_assert_uint_eq(config->ready_timeout_ms, 4);
+	ck_assert_uint_eq(config->life.backoff_ms, 1);
+	ck_assert_uint_eq(config->life.backoff_max_ms, 2);
+	ck_assert_uint_eq(config->life.drain_timeout_ms, 3);
+	ck_assert_uint_eq(config->life.ready_timeout_ms, 4);
 
 	ck_assert_uint_eq(config->listener_count, 3);
 	listener = &config->listeners[0];
@@ -184,10 +184,10 @@ START_TEST(what_is_not_said_has_its_default)
 	ck_assert_ptr_null(config->log_target);
 	ck_assert_int_eq(config->log_format, MUSTER__LOG_TEXT);
 	ck_assert_uint_eq(config->max_connections, 0);
-	ck_assert_uint_eq(config->backoff_ms, 100);
-	ck_assert_uint_eq(config->backoff_max_ms, 10000);
-	ck_assert_uint_eq(config->drain_timeout_ms, 30000);
-	ck_assert_uint_eq(config->ready_timeout_ms, 30000);
+	ck_assert_uint_eq(config->life.backoff_ms, 100);
+	ck_assert_uint_eq(config->life.backoff_max_ms, 10000);
+	ck_assert_uint_eq(config->life.drain_timeout_ms, 30000);
+	ck_assert_uint_eq(config->life.ready_timeout_ms, 30000);
 	ck_assert_ptr_null(config->pid_file);
 
 	listener = config->listeners;
@@ -460,7 +460,49 @@ START_TEST(the_path_of_a_program_is_absolute_even_if_that_of_the_file_is_not)
 }
 END_TEST
 
+START_TEST(an_application_has_what_the_top_level_says_and_what_it_says_itself)
+{
+	const struct muster__config_life *all, *own;
+
+	/* The order in the file does not matter. */
+	load_well("{\"applications\": {\"a\": {\"exec\": [\"x\"], \"ready\": \"message\", \"nice\": -5,\n"
+		  "   \"restart\": {\"budget\": 7, \"max_memory\": \"3G\"}, \"limits\": {\"core\": 0}},\n"
+		  "  \"b\": {\"exec\": [\"x\"], \"cpu_affinity\": false}},\n"
+		  " \"restart\": {\"budget\": 6, \"kill_timeout_ms\": 1, \"heartbeat_ms\": 2, \"max_requests\": 3,\n"
+		  "  \"max_lifetime_ms\": 4, \"max_memory\": \"64M\", \"jitter\": 0},\n"
+		  " \"limits\": {\"nofile\": 100, \"core\": \"unlimited\"}, \"nice\": 19, \"cpu_affinity\": true,\n"
+		  " \"listeners\": []}");
+	all = &config->applications[1].life;
+	ck_assert_uint_eq(all->budget, 6);
+	ck_assert_uint_eq(all->kill_timeout_ms, 1);
+	ck_assert_uint_eq(all->heartbeat_ms, 2);
+	ck_assert_uint_eq(all->max_requests, 3);
+	ck_assert_uint_eq(all->max_lifetime_ms, 4);
+	ck_assert_uint_eq(all->max_memory.bytes, 64 << 20);
+	ck_assert_uint_eq(all->jitter, 0);
+	ck_assert_uint_eq(all->nofile, 100);
+	ck_assert_uint_eq(all->core.bytes, UINT64_MAX);
+	ck_assert_int_eq(all->nice, 19);
+	ck_assert(!all->cpu_affinity);
+	ck_assert_int_eq(config->applications[1].ready, MUSTER_READY_DEFAULT);
+	own = &config->applications[0].life;
+	ck_assert_uint_eq(own->budget, 7);
+	ck_assert_uint_eq(own->heartbeat_ms, 2);
+	ck_assert_uint_eq(own->max_memory.bytes, (uint64_t)3 << 30);
+	ck_assert_uint_eq(own->nofile, 100);
+	ck_assert(own->core.given && own->core.bytes == 0);
+	ck_assert_int_eq(own->nice, -5);
+	ck_assert(own->cpu_affinity);
+	ck_assert_int_eq(config->applications[0].ready, MUSTER_READY_SAID);
+}
+END_TEST
+
 static const char *const accepted[] = {
+	ROOT("\"restart\":{\"max_memory\":9223372036854775807},"),
+	ROOT("\"restart\":{\"max_memory\":\"8589934591G\"},"),
+	ROOT("\"limits\":{\"core\":\"12K\"},"),
+	ROOT("\"nice\":-20,\"cpu_affinity\":false,"),
+	PROGRAM(",\"ready\":\"listeners\",\"restart\":{},\"limits\":{\"nofile\":16}"),
 	ROOT("\"workers\":1,"),
 	ROOT("\"workers\":512,"),
 	ROOT("\"control\":{},\"log\":{},\"limits\":{},\"restart\":{},"),
@@ -523,6 +565,33 @@ static const struct {
 	  "1: limits.max_connections: 1000000001 is not in 0..1000000000" },
 	{ ROOT("\"restart\":{\"drain_timeout_ms\":-1},"), "1: restart.drain_timeout_ms: -1 is not in 0..2147483647" },
 	{ ROOT("\"restart\":{\"ready_timeout_ms\":0},"), "1: restart.ready_timeout_ms: 0 is not in 1..2147483647" },
+	{ ROOT("\"restart\":{\"jitter\":101},"), "1: restart.jitter: 101 is not in 0..100" },
+	{ ROOT("\"restart\":{\"max_memory\":-1},"),
+	  "1: restart.max_memory: expected a number of bytes, as 4096 or \"64M\", found -1" },
+	{ ROOT("\"restart\":{\"max_memory\":\"8589934592G\"},"),
+	  "1: restart.max_memory: expected a number of bytes, as 4096 or \"64M\", found \"8589934592G\"" },
+	{ ROOT("\"restart\":{\"max_memory\":\"64MB\"},"),
+	  "1: restart.max_memory: expected a number of bytes, as 4096 or \"64M\", found \"64MB\"" },
+	{ ROOT("\"restart\":{\"max_memory\":\"-1\"},"),
+	  "1: restart.max_memory: expected a number of bytes, as 4096 or \"64M\", found \"-1\"" },
+	{ ROOT("\"restart\":{\"max_memory\":\"unlimited\"},"),
+	  "1: restart.max_memory: expected a number of bytes, as 4096 or \"64M\", found \"unlimited\"" },
+	{ ROOT("\"limits\":{\"core\":\"\"},"),
+	  "1: limits.core: expected a number of bytes, as 4096 or \"64M\", or \"unlimited\", found \"\"" },
+	{ ROOT("\"nice\":20,"), "1: nice: 20 is not in -20..19" },
+	{ ROOT("\"nice\":-21,"), "1: nice: -21 is not in -20..19" },
+	{ ROOT("\"nice\":true,"), "1: nice: expected an integer in -20..19, found true" },
+	{ ROOT("\"cpu_afinity\":true,"),
+	  "1: cpu_afinity: unknown key \"cpu_afinity\", did you mean \"cpu_affinity\"?" },
+	{ APPLICATION("\"builtin\":\"echo\",\"ready\":\"online\""),
+	  "1: applications.a.ready: only a program, \"exec\", has one" },
+	{ PROGRAM(",\"ready\":\"now\""),
+	  "1: applications.a.ready: expected \"listeners\" or \"online\" or \"listening\" or \"message\", found \"now\"" },
+	{ PROGRAM(",\"limits\":{\"max_connections\":1}"),
+	  "1: applications.a.limits.max_connections: unknown key \"max_connections\", known are \"nofile\", \"core\"" },
+	{ PROGRAM(",\"restart\":{\"backoff_ms\":10001}"),
+	  "1: applications.a.restart: backoff_ms, 10001, is more than backoff_max_ms, 10000" },
+	{ PROGRAM(",\"nice\":99"), "1: applications.a.nice: 99 is not in -20..19" },
 	{ ROOT("\"restart\":{\"backoff_ms\":10001},"),
 	  "1: restart: backoff_ms, 10001, is more than backoff_max_ms, 10000" },
 	{ LISTENER("\"port\":65536"), "1: listeners[0].port: 65536 is not in 0..65535" },
@@ -593,8 +662,8 @@ static const struct {
 	{ ROOT("\"log\":{\"a\\nb\":\"x\"},"),
 	  "1: log[\"a\\nb\"]: unknown key \"a\\nb\", known are \"level\", \"target\", "
 	  "\"format\"" },
-	{ ROOT("\"limits\":{\"nofile\":1},"),
-	  "1: limits.nofile: unknown key \"nofile\", known are \"max_connections\"" },
+	{ ROOT("\"limits\":{\"memory\":1},"),
+	  "1: limits.memory: unknown key \"memory\", known are \"max_connections\", \"nofile\", \"core\"" },
 	{ LISTENER("\"port\":1,\"polcy\":\"shared\""),
 	  "1: listeners[0].polcy: unknown key \"polcy\", did you mean \"policy\"?" },
 	{ LISTENER("\"port\":1,\"maxConnections\":1"),
@@ -602,7 +671,7 @@ static const struct {
 	{ APPLICATION("\"builtin\":\"echo\",\"module\":\"x\""),
 	  "1: applications.a.module: unknown key \"module\", known are \"builtin\", \"upstream\", \"exec\", "
 	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
-	  "\"worker_max_connections\"" },
+	  "\"worker_max_connections\", \"ready\", \"limits\", \"restart\", \"nice\", \"cpu_affinity\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
 	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },
@@ -944,6 +1013,7 @@ static void add_values(Suite *suite)
 	suite_add_tcase(suite, values);
 	tcase_add_checked_fixture(values, set_up, tear_down);
 	tcase_add_test(values, every_key_arrives_in_the_struct);
+	tcase_add_test(values, an_application_has_what_the_top_level_says_and_what_it_says_itself);
 	tcase_add_test(values, what_is_not_said_has_its_default);
 	tcase_add_test(values, automatic_workers_are_the_processors_we_may_use);
 	tcase_add_loop_test(values, a_listener_without_a_name_is_called_by_its_place, 0, COUNT_OF(names));

@@ -38,6 +38,17 @@ static json_t *schema_of_choice(const struct muster__key *key)
 	return json_pack("{s:o}", "enum", words);
 }
 
+/* Bytes as a number, as a number with a letter, or by one of the words. */
+static json_t *schema_of_size(const struct muster__key *key)
+{
+	json_t *ways = json_pack("[{s:s,s:i},{s:s,s:s}]", "type", "integer", "minimum", 0, "type", "string", "pattern",
+				 "^[0-9]+[KMG]?$");
+
+	if (key->choices != NULL)
+		json_array_append_new(ways, schema_of_choice(key));
+	return json_pack("{s:o}", "anyOf", ways);
+}
+
 static json_t *schema_of_kind(const struct muster__key *key)
 {
 	switch (key->kind) {
@@ -45,6 +56,7 @@ static json_t *schema_of_kind(const struct muster__key *key)
 	case MUSTER__KIND_NUMBER: return schema_of_number(key);
 	case MUSTER__KIND_WORKERS: return json_pack("{s:[{s:s},o]}", "anyOf", "const", "auto", schema_of_number(key));
 	case MUSTER__KIND_CHOICE: return schema_of_choice(key);
+	case MUSTER__KIND_SIZE: return schema_of_size(key);
 	case MUSTER__KIND_MODE: return json_pack("{s:s,s:s}", "type", "string", "pattern", "^0?[0-7][0-7][0-7]$");
 	case MUSTER__KIND_PROGRAM:
 		return json_pack("{s:s,s:{s:s},s:i}", "type", "array", "items", "type", "string", "minItems", 1);
