@@ -583,6 +583,101 @@ START_TEST(a_worker_that_kills_itself_cuts_its_connections_and_exits_with_0)
 }
 END_TEST
 
+START_TEST(both_sides_may_ask_for_the_end_at_once)
+{
+	struct muster_cluster *cluster;
+
+	service.begin = listen_to_orders;
+	cluster = serving_cluster(&respawning, &service, 2, &counts);
+	ask(cluster, 1, "leave");
+	ck_assert_int_eq(muster_worker_disconnect(worker_by_id(cluster, 1)), 0);
+	ask(cluster, 2, "leave");
+	run_until_said(&counts, "did leave");
+	ck_assert_int_eq(muster_cluster_disconnect(cluster, NULL, NULL), 0);
+	run_dry(test_loop);
+	ck_assert_uint_eq(counts.disconnect, 2);
+	ck_assert_uint_eq(counts.exit, 2);
+	ck_assert_uint_eq(counts.bad_exits, 0);
+	ck_assert(counts.willing);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+START_TEST(a_worker_can_be_killed_while_it_leaves)
+{
+	struct muster_cluster *cluster = serving_cluster(&respawning, &service, 1, &counts);
+	int client = client_connect_port(counts.address.port);
+
+	lines_record(MUSTER_LOG_ERROR);
+	ck_assert_uint_eq(greeted_by(client), 1);
+	ck_assert_int_eq(muster_worker_disconnect(worker_by_id(cluster, 1)), 0);
+	ck_assert_int_eq(muster_worker_disconnect(worker_by_id(cluster, 1)), 0);
+	kill_worker(cluster, 1);
+	run_dry(test_loop);
+	run_until_ended(client);
+	close(client);
+	ck_assert_str_eq(counts.order, "fork1 online1 listening1 disconnect1 exit1");
+	ck_assert_int_eq(counts.signal, SIGKILL);
+	/* It was asked to; how it went after that is another matter. As in Node. */
+	ck_assert(counts.willing);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static void look_at_the_disconnected(struct muster_worker *worker, void *data)
+{
+	ck_assert(!muster_worker_is_connected(worker));
+	ck_assert_ptr_eq(muster_cluster_next(data, NULL), worker);
+	exits++;
+}
+
+START_TEST(a_worker_is_in_the_table_while_its_disconnect_is_told)
+{
+	static const struct muster_worker_handlers on = { .on_disconnect = look_at_the_disconnected };
+	struct muster_cluster *cluster = serving_cluster(NULL, &service, 1, &counts);
+
+	ck_assert_int_eq(muster_cluster_on(cluster, &on, cluster), 0);
+	ck_assert_int_eq(muster_worker_disconnect(worker_by_id(cluster, 1)), 0);
+	run_dry(test_loop);
+	ck_assert_int_eq(exits, 1);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static void leave_on_error(struct muster_server *server, const struct muster_error *error, void *data)
+{
+	(void)server;
+	tell(data, "%s", muster_error_name(error->code));
+	if (muster_worker_disconnect(data) < 0)
+		_exit(3);
+}
+
+static void listen_where_another_does(struct muster_worker *self, struct muster_server *server)
+{
+	static const struct muster_server_handlers on = { .on_error = leave_on_error };
+
+	muster_server_on(server, &on, self);
+}
+
+START_TEST(a_worker_whose_listen_failed_may_leave)
+{
+	int taken = client_listen(1);
+	struct muster_cluster *cluster;
+
+	service.listen.port = client_port_of(taken);
+	service.begin = listen_where_another_does;
+	cluster = new_cluster(&respawning, &service, &counts);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_dry(test_loop);
+	ck_assert_ptr_nonnull(strstr(counts.said, "\"EADDRINUSE\""));
+	ck_assert_str_eq(counts.order, "fork1 online1 disconnect1 exit1");
+	ck_assert_int_eq(counts.code, 0);
+	ck_assert(counts.willing);
+	close(taken);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 static unsigned done;
 
 static void on_done(struct muster_cluster *cluster, void *data)
@@ -909,6 +1004,10 @@ static void add_ends(Suite *suite)
 	tcase_add_test(leave, disconnect_waits_for_open_connections);
 	tcase_add_test(leave, a_worker_that_leaves_by_itself_waits_for_its_connections_too);
 	tcase_add_test(leave, a_worker_that_kills_itself_cuts_its_connections_and_exits_with_0);
+	tcase_add_test(leave, both_sides_may_ask_for_the_end_at_once);
+	tcase_add_test(leave, a_worker_can_be_killed_while_it_leaves);
+	tcase_add_test(leave, a_worker_is_in_the_table_while_its_disconnect_is_told);
+	tcase_add_test(leave, a_worker_whose_listen_failed_may_leave);
 	tcase_add_test(leave, cluster_disconnect_calls_back_once_after_the_last_exit);
 	tcase_add_test(leave, cluster_disconnect_without_workers_calls_back_too);
 	tcase_add_test(leave, after_a_disconnect_respawn_works_again);
