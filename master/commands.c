@@ -3,10 +3,12 @@
 
 #include "master/dump.h"
 #include "master/generations.h"
+#include "master/renewal.h"
 #include "master/session.h"
 #include "master/status.h"
 #include "master/upgrade.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <muster/muster.h>
 #include <stdio.h>
@@ -63,6 +65,37 @@ static void do_upgrade(struct muster__session *session, const json_t *question)
 		muster__session_conclude(session, why_not);
 }
 
+static void on_renewed(const char *failure, void *data)
+{
+	muster__session_conclude(data, failure);
+	muster__session_let_go(data);
+}
+
+static const char *renewal_refused(int err)
+{
+	switch (err) {
+	case -ENOENT: return "no application has this name";
+	case -EBUSY: return "the daemon is not serving";
+	case -EALREADY: return "a restart is under way";
+	default: return muster_strerror(err);
+	}
+}
+
+/* Who does not wait learns that it has begun. */
+static void do_restart(struct muster__session *session, const json_t *question)
+{
+	const char *name = json_string_value(json_object_get(question, "application"));
+	bool waits = flag(question, "wait");
+	int err = muster__renew(all_of(session)->current, name, waits ? on_renewed : NULL, session);
+
+	if (err < 0)
+		muster__session_conclude(session, renewal_refused(err));
+	else if (waits)
+		muster__session_hold(session);
+	else
+		muster__session_conclude(session, NULL);
+}
+
 /* The answer goes first: nobody will be there to give it. */
 static void do_drain(struct muster__session *session, const json_t *question)
 {
@@ -98,9 +131,9 @@ static const struct command {
 	bool steers;
 	void (*run)(struct muster__session *session, const json_t *question);
 } commands[] = {
-	{ "status", false, do_status },      { "config", false, do_config }, { "reload", true, do_reload },
-	{ "upgrade", true, do_upgrade },     { "drain", true, do_drain },    { "stop", true, do_stop },
-	{ "log-level", true, do_log_level },
+	{ "status", false, do_status },  { "config", false, do_config },      { "reload", true, do_reload },
+	{ "upgrade", true, do_upgrade }, { "restart", true, do_restart },     { "drain", true, do_drain },
+	{ "stop", true, do_stop },       { "log-level", true, do_log_level },
 };
 
 static const struct command *find(const char *name)

@@ -53,6 +53,13 @@ static bool fill_level(const struct options *options, json_t *question)
 	return muster__config_find_level(options->words[0], &level);
 }
 
+static bool fill_application(const struct options *options, json_t *question)
+{
+	if (options->count > 0)
+		json_object_set_new(question, "application", json_string(options->words[0]));
+	return true;
+}
+
 static const struct command commands[] = {
 	{ "status", "", "workers and listeners", 0, 0, false, NULL, muster__ctl_print_status, NULL },
 	{ "workers", "", "workers alone", 0, 0, false, NULL, muster__ctl_print_workers, "workers" },
@@ -61,6 +68,8 @@ static const struct command commands[] = {
 	{ "config", "", "the configuration at work", 0, 0, false, NULL, print_json, NULL },
 	{ "reload", "", "read the configuration again", 0, 0, true, NULL, NULL, NULL },
 	{ "upgrade", "", "start the program again, in the place of the one that runs", 0, 0, true, NULL, NULL, NULL },
+	{ "restart", "[APPLICATION]", "replace its workers one by one, or all", 0, 1, true, fill_application, NULL,
+	  NULL },
 	{ "log-level", "LEVEL", "error, warn, info or debug, until the next reload", 1, 1, false, fill_level, NULL,
 	  NULL },
 	{ "drain", "", "let connections end, then end", 0, 0, false, NULL, NULL, NULL },

@@ -85,6 +85,92 @@ START_TEST(under_load_workers_are_replaced_after_so_many_connections_and_no_clie
 }
 END_TEST
 
+/* ---- restarted */
+
+#define TWO_APPS                                                                                                       \
+	"'workers': 2, 'listeners': [ " TCP(                                                                           \
+		"") ", { 'port': 0, 'name': 'other', 'application': 'sink' } ],"                                       \
+		    "'applications': { 'echo': { 'builtin': 'echo' }, 'sink': { 'builtin': 'discard' } }"
+
+/* The processes of all four. */
+static void remember(const struct daemon *daemon, pid_t *pids)
+{
+	json_t *status = daemon_status(daemon), *worker;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "workers"), i, worker) pids[i] =
+		(pid_t)json_integer_value(json_object_get(worker, "pid"));
+	ck_assert_uint_eq(i, 4);
+	json_decref(status);
+}
+
+START_TEST(musterctl_restarts_all_workers_or_those_of_one_application)
+{
+	struct daemon *daemon = daemon_start(TWO_APPS);
+	pid_t first[4], second[4], third[4];
+	struct ended ended;
+	unsigned i;
+
+	remember(daemon, first);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "--wait", "restart");
+	ck_assert_str_eq(ended.err, "");
+	ck_assert_str_eq(ended.out, "");
+	ck_assert_int_eq(ended.status, 0);
+	until(daemon_logged(daemon, "exited with status 0") == 4);
+	remember(daemon, second);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "restart", "sink");
+	ck_assert_int_eq(ended.status, 0);
+	until(daemon_logged(daemon, "exited with status 0") == 6);
+	remember(daemon, third);
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_ne(first[i], second[i]);
+		ck_assert(i < 2 ? second[i] == third[i] : second[i] != third[i]);
+	}
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(a_restart_of_nobody_is_refused)
+{
+	struct daemon *daemon = daemon_start(ECHO("1", ""));
+	struct ended ended;
+
+	run(&ended, MUSTERCTL, "-s", daemon->control, "restart", "nobody");
+	ck_assert_int_eq(ended.status, 1);
+	ck_assert_str_eq(ended.err, "musterctl: no application has this name\n");
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(under_load_a_restart_is_not_noticed)
+{
+	struct daemon *daemon = daemon_start(ECHO("2", ", 'policy': 'shared'"));
+	struct ended ended;
+	struct crowd crowd;
+	unsigned i;
+
+	crowd_begin(&crowd, daemon_port(daemon, "tcp"), 20, 4000);
+	for (i = 0; i < 5; i++) {
+		int fd = client_connect_path(daemon->control);
+		char answer[64] = "";
+
+		client_send_text(fd, "{\"command\":\"restart\",\"wait\":true}\n");
+		while (client_waiting(fd) == 0 && crowd_turn(&crowd))
+			;
+		client_receive_all(fd, answer, sizeof answer - 1);
+		ck_assert_str_eq(answer, "{\"ok\":true}\n");
+		close(fd);
+	}
+	while (crowd_turn(&crowd))
+		;
+	crowd_end(&crowd);
+	ck_assert_uint_eq(crowd.answered, 4000);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "status");
+	ck_assert_int_eq(ended.status, 0);
+	daemon_stop(daemon);
+}
+END_TEST
+
 /* ---- limits */
 
 START_TEST(workers_have_the_limits_of_their_application)
@@ -150,6 +236,39 @@ START_TEST(a_program_that_is_online_may_be_ready)
 {
 	struct daemon *daemon = start_program("process.on('message', () => {});\n", ", 'ready': 'online'");
 
+	stop_and_expect(daemon, 0);
+}
+END_TEST
+
+/* It is ready the first time alone. */
+#define READY_ONCE                                                                                                     \
+	"const fs = require('fs'); process.on('message', () => {});\n"                                                 \
+	"if (!fs.existsSync('ran')) { fs.writeFileSync('ran', ''); process.send('ready'); }\n"
+
+START_TEST(a_restart_that_fails_says_so_and_what_was_there_stays)
+{
+	struct daemon *daemon =
+		start_program(READY_ONCE, ", 'ready': 'message', 'restart': { 'ready_timeout_ms': 1000 }");
+	pid_t before = worker_pid(daemon, 0);
+	int impatient = client_connect_path(daemon->control), fd;
+	char answer[128] = "";
+	struct ended ended;
+
+	/* Whoever asked may go; the others hear that it goes on. */
+	client_send_text(impatient, "{\"command\":\"restart\",\"wait\":true}\n");
+	until(daemon_logged(daemon, " started") == 2);
+	fd = client_connect_path(daemon->control);
+	client_send_text(fd, "{\"command\":\"restart\",\"application\":\"web\"}\n");
+	client_receive_all(fd, answer, sizeof answer - 1);
+	ck_assert_str_eq(answer, "{\"error\":\"a restart is under way\"}\n");
+	close(fd);
+	close(impatient);
+	until(daemon_logged(daemon, "application web: the restart failed") == 1);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "--wait", "restart", "web");
+	ck_assert_int_eq(ended.status, 1);
+	ck_assert_ptr_nonnull(strstr(ended.err, "application web: "));
+	ck_assert_int_eq(worker_pid(daemon, 0), before);
+	ck_assert(process_lives(before));
 	stop_and_expect(daemon, 0);
 }
 END_TEST
@@ -242,12 +361,16 @@ int main(void)
 
 	tcase_add_test(health, a_frozen_worker_is_replaced);
 	tcase_add_test(health, under_load_workers_are_replaced_after_so_many_connections_and_no_client_notices);
+	tcase_add_test(health, musterctl_restarts_all_workers_or_those_of_one_application);
+	tcase_add_test(health, a_restart_of_nobody_is_refused);
+	tcase_add_test(health, under_load_a_restart_is_not_noticed);
 	tcase_add_test(health, workers_have_the_limits_of_their_application);
 	if (!node_is_installed())
 		return run_suite(suite);
 	tcase_add_test(ready, a_program_may_say_itself_that_it_is_ready);
 	tcase_add_test(ready, a_program_that_is_to_say_it_and_only_listens_is_not_ready);
 	tcase_add_test(ready, a_program_that_is_online_may_be_ready);
+	tcase_add_test(ready, a_restart_that_fails_says_so_and_what_was_there_stays);
 	tcase_add_test(broken, a_start_fails_when_the_budget_of_a_program_is_spent);
 	tcase_add_test(broken, a_place_whose_budget_is_spent_is_shown_as_errored);
 	tcase_add_test(stay, a_program_that_stays_gets_a_sigterm_before_a_sigkill);

@@ -284,7 +284,7 @@ END_TEST
 static const struct {
 	const char *words, *completed;
 } completions[] = {
-	{ "'' re", "reload" },
+	{ "'' re", "reload restart" },
 	{ "--json l", "listeners log-level" },
 	{ "log-level d", "debug" },
 	{ "reload --w", "--wait" },
