@@ -28,9 +28,11 @@ typedef int (*muster_worker_function)(struct muster_worker *self, void *data);
 
 /* When a worker is ready, and the one whose place it takes may leave. */
 enum muster_ready {
-	MUSTER_READY_DEFAULT =
-		0, /* it listens on all that the worker before it listened on; if that is nothing, on anything;
-	                           * if that one never listened at all, it is online */
+	/*
+	 * It listens on all that the worker before it listened on; if that is nothing, on anything; and if that one never
+	 * listened at all, it is online.
+	 */
+	MUSTER_READY_DEFAULT = 0,
 	MUSTER_READY_ONLINE,    /* it has begun */
 	MUSTER_READY_LISTENING, /* it listens on anything */
 	MUSTER_READY_SAID, /* muster_worker_ready was called; or it sent the message "ready", as process.send does */
@@ -65,25 +67,34 @@ struct muster_cluster_options {
 	bool drop_max_connection;
 	enum muster_ready ready;   /* when a worker is ready: see muster_cluster_restart */
 	unsigned ready_timeout_ms; /* a worker that is to replace another must be ready by then; 0 is 30,000 */
-	unsigned
-		drain_timeout_ms; /* a worker that was asked to leave is made to after so long: it flushes what is queued,
-	                            * then SIGTERM, then SIGKILL; 0: it may take its time, as in Node */
+	/*
+	 * A worker that was asked to leave is made to after so long: it flushes what is queued, then SIGTERM, then SIGKILL. 0: it
+	 * may take its time, as in Node.
+	 */
+	unsigned drain_timeout_ms;
 	unsigned kill_timeout_ms; /* from each of these steps to the next, and from SIGABRT to SIGKILL; 0 is 2,000 */
-	unsigned budget; /* after so many workers in a row that ended without ever listening their place stays empty
-	                            * until a restart, and on_error is told ("respawn"); 0: it is tried for ever */
-	unsigned
-		heartbeat_ms; /* a worker of ours whose loop has not turned for so long is hung: SIGABRT, then SIGKILL, and
-	                            * it has died; that includes `worker` itself, before it returns; 0: nobody looks */
-	/* Workers that are replaced in good time, as by muster_worker_restart, one after the other; 0 is never. */
-	uint64_t max_requests;    /* ... after so many connections */
+	/*
+	 * After so many workers in a row that ended without ever listening their place stays empty until a restart, and
+	 * on_error is told ("respawn"). 0: it is tried for ever.
+	 */
+	unsigned budget;
+	/*
+	 * A worker of ours whose loop has not turned for so long is hung: SIGABRT, then SIGKILL, and it has died. That includes
+	 * `worker` itself, before it returns. 0: nobody looks.
+	 */
+	unsigned heartbeat_ms;
+	/* Replaced, as by muster_worker_restart and one at a time, after so many connections; this and the next two: 0 is never. */
+	uint64_t max_requests;
 	unsigned max_lifetime_ms; /* ... after so long */
 	uint64_t max_memory;      /* ... when so many bytes are resident */
-	unsigned
-		jitter_percent; /* each worker's limits are lower by up to so much, at random, so that they do not fall due
-	                           * together; at most 100 */
-	/* What the kernel gives a worker; one that may not have it exits with 127. */
-	bool cpu_affinity; /* each on one CPU: by its place, of those that the primary may use, and again from the first */
-	int nice;          /* added to the primary's */
+	/* By up to so much, at most 100, each worker's last three limits are lower, at random: not all fall due together. */
+	unsigned jitter_percent;
+	/*
+	 * Each worker on one CPU: by its place, of those that the primary may use, and again from the first. A worker that may
+	 * not have this or one of the next exits with 127.
+	 */
+	bool cpu_affinity;
+	int nice;              /* added to the primary's */
 	uint64_t limit_nofile; /* RLIMIT_NOFILE; 0 is as the primary */
 	uint64_t limit_core;   /* RLIMIT_CORE, bytes; 0 is as the primary, UINT64_MAX no limit ... */
 	bool no_core;          /* ... and this is none at all */

@@ -569,7 +569,8 @@ static int echo(struct muster_worker *self, void *data)
 }
 
 static const enum muster_policy policies[] = { MUSTER_POLICY_ROUND_ROBIN, MUSTER_POLICY_LEAST_CONNECTIONS,
-					       MUSTER_POLICY_SHARED };
+					       MUSTER_POLICY_SHARED, MUSTER_POLICY_REUSE_PORT,
+					       MUSTER_POLICY_EXCLUSIVE };
 
 START_TEST(under_load_a_restart_fails_nobody)
 {
