@@ -386,7 +386,7 @@ END_TEST
 
 START_TEST(to_a_program_that_may_not_be_ours_it_does_not_go_and_nothing_is_lost)
 {
-	struct muster_child *child = execute(EXEC("/bin/cat"));
+	struct muster_child *child = execute(EXEC("/bin/sleep", "60"));
 	struct socket_counts of_socket = { 0 };
 	int client;
 	struct muster_message message = half_read(&client, &of_socket);
