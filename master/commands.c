@@ -3,6 +3,7 @@
 
 #include "master/dump.h"
 #include "master/generations.h"
+#include "master/reader.h"
 #include "master/renewal.h"
 #include "master/session.h"
 #include "master/status.h"
@@ -96,6 +97,40 @@ static void do_restart(struct muster__session *session, const json_t *question)
 		muster__session_conclude(session, NULL);
 }
 
+/* By its name; without one there has to be one alone. NULL: `why` tells. */
+static struct muster__service_app *find_app(struct muster__service *service, const char *name, const char **why)
+{
+	size_t i;
+
+	*why = name != NULL ? "no application has this name" : "there are several applications: name one";
+	if (name == NULL && service->app_count == 1)
+		return &service->apps[0];
+	for (i = 0; name != NULL && i < service->app_count; i++)
+		if (strcmp(service->apps[i].plan.name, name) == 0)
+			return &service->apps[i];
+	return NULL;
+}
+
+static void do_scale(struct muster__session *session, const json_t *question)
+{
+	struct muster__service *current = all_of(session)->current;
+	json_int_t workers = json_integer_value(json_object_get(question, "workers"));
+	const char *why = "the daemon is not serving";
+	struct muster__service_app *app = NULL;
+	int err;
+
+	if (current != NULL && current->phase == MUSTER__PHASE_SERVING)
+		app = find_app(current, json_string_value(json_object_get(question, "application")), &why);
+	if (app == NULL || workers < 1 || workers > MUSTER__WORKERS_MAX) {
+		muster__session_conclude(session, app == NULL ? why : "\"workers\" is not in 1..512");
+		return;
+	}
+	err = muster_cluster_scale(app->cluster, (unsigned)workers);
+	if (err == 0)
+		app->workers = (unsigned)workers;
+	muster__session_conclude(session, err < 0 ? muster_strerror(err) : NULL);
+}
+
 /* The answer goes first: nobody will be there to give it. */
 static void do_drain(struct muster__session *session, const json_t *question)
 {
@@ -131,9 +166,9 @@ static const struct command {
 	bool steers;
 	void (*run)(struct muster__session *session, const json_t *question);
 } commands[] = {
-	{ "status", false, do_status },  { "config", false, do_config },      { "reload", true, do_reload },
-	{ "upgrade", true, do_upgrade }, { "restart", true, do_restart },     { "drain", true, do_drain },
-	{ "stop", true, do_stop },       { "log-level", true, do_log_level },
+	{ "status", false, do_status },  { "config", false, do_config },  { "reload", true, do_reload },
+	{ "upgrade", true, do_upgrade }, { "restart", true, do_restart }, { "scale", true, do_scale },
+	{ "drain", true, do_drain },     { "stop", true, do_stop },       { "log-level", true, do_log_level },
 };
 
 static const struct command *find(const char *name)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <limits.h>
 #include <muster/muster.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,19 @@ static bool fill_application(const struct options *options, json_t *question)
 	return true;
 }
 
+/* The number is the last word; before it there may be an application. */
+static bool fill_scale(const struct options *options, json_t *question)
+{
+	const char *word = options->words[options->count - 1];
+	char *end;
+	unsigned long workers = strtoul(word, &end, 10);
+
+	if (options->count > 1)
+		json_object_set_new(question, "application", json_string(options->words[0]));
+	json_object_set_new(question, "workers", json_integer((json_int_t)workers));
+	return *word >= '0' && *word <= '9' && *end == '\0' && workers <= INT_MAX;
+}
+
 static const struct command commands[] = {
 	{ "status", "", "workers and listeners", 0, 0, false, NULL, muster__ctl_print_status, NULL },
 	{ "workers", "", "workers alone", 0, 0, false, NULL, muster__ctl_print_workers, "workers" },
@@ -70,6 +84,8 @@ static const struct command commands[] = {
 	{ "upgrade", "", "start the program again, in the place of the one that runs", 0, 0, true, NULL, NULL, NULL },
 	{ "restart", "[APPLICATION]", "replace its workers one by one, or all", 0, 1, true, fill_application, NULL,
 	  NULL },
+	{ "scale", "[APPLICATION] WORKERS", "have so many workers, until the next reload", 1, 2, false, fill_scale,
+	  NULL, NULL },
 	{ "log-level", "LEVEL", "error, warn, info or debug, until the next reload", 1, 1, false, fill_level, NULL,
 	  NULL },
 	{ "drain", "", "let connections end, then end", 0, 0, false, NULL, NULL, NULL },

@@ -247,6 +247,25 @@ static pid_t start_top(const struct daemon *daemon, int master)
 	_exit(127);
 }
 
+START_TEST(an_application_is_scaled_until_the_next_reload)
+{
+	struct daemon *daemon = daemon_start(ECHO("2", ""));
+
+	steer(daemon, 0, "scale", "4", NULL);
+	until(daemon_ready(daemon) == 4);
+	steer(daemon, 0, "scale", "echo", "1");
+	until(daemon_ready(daemon) == 1);
+	steer(daemon, 0, "reload", "--wait", NULL);
+	until(daemon_ready(daemon) == 2);
+	has(steer(daemon, 1, "scale", "ehco", "1")->err, "no application has this name");
+	has(steer(daemon, 1, "scale", "0", NULL)->err, "\"workers\" is not in 1..512");
+	has(steer(daemon, 1, "scale", "513", NULL)->err, "\"workers\" is not in 1..512");
+	steer(daemon, 2, "scale", "many", NULL);
+	steer(daemon, 2, "scale", NULL, NULL);
+	daemon_stop(daemon);
+}
+END_TEST
+
 /* Until it has drawn twice; then q. */
 START_TEST(top_draws_again_and_again_until_q)
 {
@@ -390,6 +409,7 @@ int main(void)
 	tcase_add_test(tcase, workers_and_listeners_can_be_seen_alone);
 	tcase_add_test(tcase, the_configuration_at_work_is_a_configuration);
 	tcase_add_test(tcase, the_log_level_changes_until_the_next_reload);
+	tcase_add_test(tcase, an_application_is_scaled_until_the_next_reload);
 	tcase_add_test(tcase, top_draws_again_and_again_until_q);
 	tcase_add_loop_test(tcase, bash_completes_commands_options_and_words, 0, COUNT_OF(completions));
 	tcase = add_case(suite, "who may");
