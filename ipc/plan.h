@@ -11,6 +11,9 @@ struct muster__scoreboard;
 
 enum muster__builtin { MUSTER__BUILTIN_ECHO = 1, MUSTER__BUILTIN_DISCARD, MUSTER__BUILTIN_PROXY };
 
+/* A worker's exit status: it cannot run what it was told to run, and neither can another one. As in sysexits.h. */
+enum { MUSTER__EXIT_UNFIT = 78 };
+
 /* One listener of an application: what its worker asks the primary for, and how it serves it. */
 struct muster__app_listener {
 	const char *name;
@@ -23,6 +26,7 @@ struct muster__app_listener {
 struct muster__app {
 	const char *name;
 	enum muster__builtin builtin;
+	const char *module, *config; /* instead: the path of a module, and its configuration as JSON text or NULL */
 	struct muster_connect_options upstream; /* of proxy */
 	const struct muster__app_listener *listeners;
 	size_t listener_count;

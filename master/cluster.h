@@ -4,10 +4,10 @@
 
 #include "master/table.h"
 
-/* What musterd runs in the workers; it then listens only on what was configured. Borrowed. */
+/* What musterd runs in the workers; without a permit it then listens only on what was configured. Borrowed. */
 void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster__app *app);
 
-/* What the workers of a program may have bound on demand; what they write goes to standard error. Borrowed. */
+/* What workers may have bound on demand; what a program writes goes to standard error. Borrowed. */
 void muster__cluster_set_permit(struct muster_cluster *cluster, const struct muster__permit *permit);
 
 /* Where sockets for what workers ask are looked for before any is bound. Borrowed. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -84,6 +85,11 @@ static bool listener_has_port(const void *base)
 }
 
 static bool is_program(const void *base)
+{
+	return ((const struct muster__config_application *)base)->exec;
+}
+
+static bool is_no_builtin(const void *base)
 {
 	return !((const struct muster__config_application *)base)->builtin;
 }
@@ -161,6 +167,8 @@ static const struct muster__grammar own_limits_object = { own_limits_keys, MUSTE
 static const struct muster__key application_keys[] = {
 	{ "builtin", MUSTER__KIND_CHOICE, APPLICATION(builtin), .choices = builtins },
 	{ "upstream", MUSTER__KIND_OBJECT, .object = &upstream_object },
+	{ "module", MUSTER__KIND_FILE, APPLICATION(module) },
+	{ "config", MUSTER__KIND_JSON, APPLICATION(module_config) },
 	{ "exec", MUSTER__KIND_PROGRAM, APPLICATION(exec) },
 	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
 	  .fallback = MUSTER__PROGRAM_NODE, .has_meaning = is_program },
@@ -171,7 +179,7 @@ static const struct muster__key application_keys[] = {
 	{ "group", MUSTER__KIND_TEXT, APPLICATION(group) },
 	{ "workers", MUSTER__KIND_WORKERS, APPLICATION(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 	{ "worker_max_connections", MUSTER__KIND_NUMBER, APPLICATION(worker_max_connections), .max = CONNECTIONS_MAX },
-	{ "ready", MUSTER__KIND_CHOICE, APPLICATION(ready), .choices = readinesses, .has_meaning = is_program },
+	{ "ready", MUSTER__KIND_CHOICE, APPLICATION(ready), .choices = readinesses, .has_meaning = is_no_builtin },
 	{ "limits", MUSTER__KIND_OBJECT, .object = &own_limits_object, .inherits = true },
 	{ "restart", MUSTER__KIND_OBJECT, APPLICATION(life), .object = &restart_object, .inherits = true },
 	{ "nice", MUSTER__KIND_NUMBER, APPLICATION(life.nice), .min = -20, .max = 19, .inherits = true, .shown = true },
@@ -328,9 +336,15 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 		muster__complain(reader, node->at, "\"host\" is missing");
 }
 
+#define ONLY_PROGRAMS "only a program, \"exec\", has one"
+#define ONLY_MODULES "only a module has one"
+static const char *const proxy_keys[] = { "upstream", NULL };
+static const char *const module_keys[] = { "config", NULL };
+
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "protocol", "env", "clean_env", "directory", "ready", NULL };
+	static const char *const programs[] = { "protocol", "clean_env", NULL };
+	static const char *const others[] = { "env", "directory", "ready", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
 
@@ -338,31 +352,70 @@ static void check_builtin(struct muster__reader *reader, const struct muster__no
 		muster__complain(reader, node->at, "\"upstream\" is missing, a proxy needs one");
 	if (application->builtin && !is_proxy && has(node->value, "upstream"))
 		complain_key(reader, node->at, "upstream", "only a proxy has one");
-	refuse_keys(reader, node->at, node->value, others, "only a program, \"exec\", has one");
+	refuse_keys(reader, node->at, node->value, programs, ONLY_PROGRAMS);
+	refuse_keys(reader, node->at, node->value, others, "only a module or a program, \"exec\", has one");
+	refuse_keys(reader, node->at, node->value, module_keys, ONLY_MODULES);
 }
 
-static void check_program(struct muster__reader *reader, const struct muster__node *node)
+/* The folder of the file, if it names none. */
+static void put_directory(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "upstream", NULL };
 	struct muster__config_application *application = node->base;
 
-	refuse_keys(reader, node->at, node->value, others, "only a proxy has one");
 	if (!has(node->value, "directory"))
 		muster__put_text(reader, &application->directory, muster__absolute_path(reader, ""));
 }
 
+static void check_program(struct muster__reader *reader, const struct muster__node *node)
+{
+	refuse_keys(reader, node->at, node->value, proxy_keys, "only a proxy has one");
+	refuse_keys(reader, node->at, node->value, module_keys, ONLY_MODULES);
+	put_directory(reader, node);
+}
+
+/* It is loaded where it can do no harm: by a worker. Here it only has to be there. */
+static void check_module(struct muster__reader *reader, const struct muster__node *node)
+{
+	static const char *const others[] = { "protocol", "clean_env", NULL };
+	const char *module = ((const struct muster__config_application *)node->base)->module;
+	struct stat status;
+
+	refuse_keys(reader, node->at, node->value, proxy_keys, "only a proxy has one");
+	refuse_keys(reader, node->at, node->value, others, ONLY_PROGRAMS);
+	put_directory(reader, node);
+	if (!module)
+		return;
+	if (stat(module, &status) < 0 || access(module, R_OK) < 0)
+		muster__complain(reader, &(struct muster__json_path){ .parent = node->at, .key = "module" }, "%s: %s",
+				 module, strerror(errno));
+	else if (!S_ISREG(status.st_mode))
+		complain_key(reader, node->at, "module", "is no file");
+}
+
 static void check_application(struct muster__reader *reader, const struct muster__node *node)
 {
-	bool has_program = has(node->value, "exec");
+	static const struct {
+		const char *key, *refusal;
+		void (*check)(struct muster__reader *reader, const struct muster__node *node);
+	} kinds[] = {
+		{ "exec", "cannot stand beside \"exec\"", check_program },
+		{ "module", "cannot stand beside \"module\"", check_module },
+		{ "builtin", NULL, check_builtin },
+	};
+	size_t kind = 0, other;
 
-	if (has_program && has(node->value, "builtin"))
-		complain_key(reader, node->at, "builtin", "cannot stand beside \"exec\"");
-	else if (has_program)
-		check_program(reader, node);
-	else if (has(node->value, "builtin"))
-		check_builtin(reader, node);
-	else
-		muster__complain(reader, node->at, "\"builtin\" or \"exec\" is missing");
+	while (kind < MUSTER__COUNT_OF(kinds) && !has(node->value, kinds[kind].key))
+		kind++;
+	if (kind == MUSTER__COUNT_OF(kinds)) {
+		muster__complain(reader, node->at, "\"builtin\", \"module\" or \"exec\" is missing");
+		return;
+	}
+	for (other = kind + 1; other < MUSTER__COUNT_OF(kinds); other++)
+		if (has(node->value, kinds[other].key)) {
+			complain_key(reader, node->at, kinds[other].key, kinds[kind].refusal);
+			return;
+		}
+	kinds[kind].check(reader, node);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -450,7 +503,7 @@ static void check_linked(struct muster__reader *reader, const struct muster__jso
 		refuse_keys(reader, at, value, keys, "the application is a program, which decides this itself");
 }
 
-/* A program decides itself what to listen on. */
+/* A module or a program decides itself what to listen on. */
 static bool needs_listener(const struct muster__config *config, size_t application)
 {
 	if (!config->applications[application].builtin)

@@ -50,11 +50,13 @@ struct muster__config_life {
 
 struct muster__config_application {
 	char *name;
-	enum muster__builtin builtin; /* 0: a program */
+	enum muster__builtin builtin; /* 0: a module or a program */
+	char *module;                 /* the path of its file; or NULL */
+	char *module_config;          /* an object of JSON, as text; or NULL */
 	char **exec; /* its words, ended by a NULL, the first absolute or to be found in PATH; or NULL */
 	enum muster__program_protocol protocol;
-	char **env;          /* "NAME=value" for the program, ended by a NULL; or NULL */
-	char *directory;     /* where the program runs; NULL of a builtin */
+	char **env;          /* "NAME=value" for its workers, ended by a NULL; or NULL */
+	char *directory;     /* where its workers run; NULL of a builtin */
 	char *upstream_host; /* a proxy has host and port, ... */
 	unsigned upstream_port;
 	char *upstream_path; /* ... or a path; without it this is NULL */

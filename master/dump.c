@@ -95,6 +95,13 @@ static json_t *dump_variables(const struct muster__key *key, const void *base)
 	return object;
 }
 
+static json_t *dump_json(const struct muster__key *key, const void *base)
+{
+	const char *text = *(char *const *)slot_of(key, base);
+
+	return text ? json_loads(text, 0, NULL) : NULL;
+}
+
 /* ---- containers */
 
 static json_t *dump_key(const struct muster__config *config, const struct muster__key *key, const void *base);
@@ -160,6 +167,7 @@ static json_t *dump_key(const struct muster__config *config, const struct muster
 	case MUSTER__KIND_PROGRAM: return dump_words(key, base);
 	case MUSTER__KIND_VARIABLES: return dump_variables(key, base);
 	/* What was included is part of it now. */
+	case MUSTER__KIND_JSON: return dump_json(key, base);
 	case MUSTER__KIND_PATTERNS: return NULL;
 	case MUSTER__KIND_OBJECT: return dump_part(config, key, base);
 	case MUSTER__KIND_LIST:

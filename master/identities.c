@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-/* What a program is and asks for would be seen from inside, what is bound for it from outside. */
+/* What a program or a module is and asks for would be seen from inside, what is bound for it from outside. */
 static void check_chroot(struct muster__reader *reader)
 {
 	struct muster__json_path map = { .key = "applications" }, step = { .parent = &map };
@@ -17,6 +17,9 @@ static void check_chroot(struct muster__reader *reader)
 		if (config->applications[i].exec)
 			muster__complain(reader, &(struct muster__json_path){ .parent = &step, .key = "exec" },
 					 "a program cannot stand beside \"chroot\"");
+		else if (config->applications[i].module)
+			muster__complain(reader, &(struct muster__json_path){ .parent = &step, .key = "module" },
+					 "a module cannot stand beside \"chroot\"");
 	}
 }
 

@@ -271,7 +271,7 @@ static int may_open(struct muster__process *process, const struct muster__query 
 				    process->peer.id, (int)process->peer.pid, demanded_by(process));
 		return -EMFILE;
 	}
-	if (cluster->app == NULL && (cluster->permit == NULL || muster__permit_allows(cluster->permit, query)))
+	if (cluster->permit != NULL ? muster__permit_allows(cluster->permit, query) : cluster->app == NULL)
 		return 0;
 	note_refusal(process, query);
 	return -EACCES;

@@ -332,6 +332,14 @@ static void read_patterns(struct muster__reader *reader, const struct muster__no
 		muster__complain_kind(reader, &step, "a string that is not empty", pattern);
 }
 
+static void read_json(struct muster__reader *reader, const struct muster__node *node)
+{
+	if (json_is_object(node->value))
+		muster__put_text(reader, slot_of(node->key, node->base), json_dumps(node->value, JSON_COMPACT));
+	else
+		muster__complain_kind(reader, node->at, "an object", node->value);
+}
+
 static void free_strings(char **strings)
 {
 	for (char **each = strings; each && *each; each++)
@@ -500,6 +508,7 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 		[MUSTER__KIND_MAP] = read_map,
 		[MUSTER__KIND_PROGRAM] = read_program,
 		[MUSTER__KIND_VARIABLES] = read_variables,
+		[MUSTER__KIND_JSON] = read_json,
 		[MUSTER__KIND_PATTERNS] = read_patterns,
 	};
 
@@ -524,7 +533,8 @@ void muster__free_values(const struct muster__grammar *object, void *base)
 {
 	for (const struct muster__key *key = object->keys; key < object->keys + object->count; key++) {
 		if (key->kind == MUSTER__KIND_TEXT || key->kind == MUSTER__KIND_FILE ||
-		    key->kind == MUSTER__KIND_SOCKET || key->kind == MUSTER__KIND_TARGET)
+		    key->kind == MUSTER__KIND_SOCKET || key->kind == MUSTER__KIND_TARGET ||
+		    key->kind == MUSTER__KIND_JSON)
 			free(*(char **)slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_PROGRAM || key->kind == MUSTER__KIND_VARIABLES)
 			free_strings(*(char ***)slot_of(key, base));

@@ -25,6 +25,7 @@ enum muster__kind {
 	MUSTER__KIND_APPLICATION, /* a name, looked up when all applications are known */
 	MUSTER__KIND_PROGRAM,     /* an array of strings, kept as a list that a NULL ends */
 	MUSTER__KIND_VARIABLES,   /* an object of strings, kept as a list of "NAME=value" that a NULL ends */
+	MUSTER__KIND_JSON,        /* an object of anything, kept as text */
 	MUSTER__KIND_PATTERNS,    /* an array of patterns of files, which are not kept */
 	MUSTER__KIND_OBJECT,      /* an object whose values are kept in the same struct, from `offset` on */
 	MUSTER__KIND_LIST,        /* an array of objects, kept as an array of structs */

@@ -178,8 +178,16 @@ static void on_worker_exit(struct muster_worker *worker, int code, int signal, v
 	if (app->program != NULL && code == CANNOT_RUN)
 		muster__log(MUSTER_LOG_ERROR, "application %s: the program %s could not be run", app->plan.name,
 			    app->program);
-	if (app->service->phase == MUSTER__PHASE_STARTING && muster__process_of(worker)->ready)
+	if (app->service->phase != MUSTER__PHASE_STARTING)
+		return;
+	if (muster__process_of(worker)->ready)
 		app->ready--;
+	if (code != MUSTER__EXIT_UNFIT || app->plan.module == NULL)
+		return;
+	muster__config_complain(&app->service->why,
+				"application %s: module %s cannot be used, the log of its worker tells why",
+				app->plan.name, app->plan.module);
+	fail_start(app->service);
 }
 
 static void on_drop(struct muster_cluster *cluster, const struct muster_address *local,
@@ -257,6 +265,21 @@ static int open_listeners(struct muster__service *service)
 	return err;
 }
 
+/* What of all that is bound for workers who decide themselves what to listen on. */
+static void plan_permit(struct muster__service_app *app, const struct muster__config_application *from)
+{
+	app->permit = (struct muster__permit){ .min_port = FREE_PORTS, .folder = from->directory };
+	muster__cluster_set_permit(app->cluster, &app->permit);
+}
+
+static void plan_module(struct muster__service_app *app, const struct muster__config_application *from)
+{
+	app->plan.module = from->module;
+	app->plan.config = from->module_config;
+	muster__cluster_set_app(app->cluster, &app->plan);
+	plan_permit(app, from);
+}
+
 static void plan_builtin(struct muster__service_app *app, const struct muster__config_application *from)
 {
 	app->plan.builtin = from->builtin;
@@ -269,8 +292,7 @@ static void plan_builtin(struct muster__service_app *app, const struct muster__c
 static void plan_program(struct muster__service_app *app, const struct muster__config_application *from)
 {
 	app->program = from->exec[0];
-	app->permit = (struct muster__permit){ .min_port = FREE_PORTS, .folder = from->directory };
-	muster__cluster_set_permit(app->cluster, &app->permit);
+	plan_permit(app, from);
 }
 
 static struct muster_cluster *new_cluster(const struct muster__service *service,
@@ -339,6 +361,8 @@ static int open_app(struct muster__service *service, size_t index)
 	muster__cluster_set_privileges(app->cluster, &from->privileges);
 	if (from->exec != NULL)
 		plan_program(app, from);
+	else if (from->module != NULL)
+		plan_module(app, from);
 	else
 		plan_builtin(app, from);
 	return muster_cluster_on(app->cluster, &on, app);

@@ -1,4 +1,4 @@
-/* worker/app.h - the built-in applications of musterd. */
+/* worker/app.h - the applications of musterd that run in its own workers. */
 #ifndef WORKER_APP_H
 #define WORKER_APP_H
 
@@ -21,7 +21,10 @@ struct muster__app_server {
 /* Listen as the plan says, and serve. 0 or negative: the worker cannot start. */
 int muster__app_run(struct muster_worker *self, const struct muster__app *app);
 
-/* What each application does with a connection. `data` is a struct muster__app_server. */
+/* The same for an application that is a module. */
+int muster__module_run(struct muster_worker *self, const struct muster__app *app);
+
+/* What each built-in application does with a connection. `data` is a struct muster__app_server. */
 void muster__echo_connection(struct muster_server *server, struct muster_socket *socket, void *data);
 void muster__discard_connection(struct muster_server *server, struct muster_socket *socket, void *data);
 void muster__proxy_connection(struct muster_server *server, struct muster_socket *socket, void *data);

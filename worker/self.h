@@ -33,6 +33,10 @@ struct muster__self {
 	struct event heart;
 	unsigned orphan_timeout_ms;
 	int status;
+	/* A module's, told at the end of the turn in which this worker begins to leave; or NULL. */
+	void (*left)(struct muster_worker *self);
+	struct muster_module_context *told; /* what it knows, until the process ends; or NULL */
+	struct muster__task telling;
 };
 
 static inline struct muster__self *muster__self_of(struct muster_worker *worker)

@@ -80,11 +80,20 @@ static void close_server(struct muster_server *server, void *data)
 	muster_server_close(server);
 }
 
+static void tell_left(struct muster__task *task)
+{
+	struct muster__self *self = MUSTER__CONTAINER(task, struct muster__self, telling);
+
+	self->left(&self->peer);
+}
+
 static void leave(struct muster__self *self)
 {
 	if (self->leaving)
 		return;
 	self->leaving = true;
+	if (self->left != NULL)
+		muster__loop_queue(self->peer.object.loop, &self->telling);
 	muster__servers_each(self->peer.object.loop, close_server, self);
 	if (self->closing == 0)
 		all_closed(self);
@@ -249,6 +258,7 @@ static void self_abandon(struct muster__object *object)
 
 	muster__event_del(object->loop, &self->deadline);
 	muster__event_del(object->loop, &self->heart);
+	muster__loop_unqueue(object->loop, &self->telling);
 	muster__channel_flush(&self->peer.channel);
 	muster__channel_free(&self->peer.channel);
 	if (connected)
@@ -274,6 +284,7 @@ static int begin(struct muster__self *self, const struct muster__plan *plan, str
 	self->peer.id = plan->id;
 	self->peer.pid = getpid();
 	self->peer.online = true;
+	self->telling.run = tell_left;
 	self->board = plan->board;
 	self->slot = plan->board != NULL ? muster__scoreboard_slot(plan->board, plan->slot) : NULL;
 	self->orphan_timeout_ms = plan->orphan_timeout_ms != 0 ? plan->orphan_timeout_ms : ORPHAN_MS;
@@ -324,7 +335,8 @@ int muster__worker_main(const struct muster__plan *plan)
 	muster_loop_free(loop);
 	if (loop != NULL)
 		muster__far_free(&self);
-	return err < 0 ? 1 : self.status;
+	free(self.told);
+	return err < 0 && self.status == 0 ? 1 : self.status;
 }
 
 /* ---- a program that was executed */

@@ -584,7 +584,7 @@ static const struct {
 	{ ROOT("\"cpu_afinity\":true,"),
 	  "1: cpu_afinity: unknown key \"cpu_afinity\", did you mean \"cpu_affinity\"?" },
 	{ APPLICATION("\"builtin\":\"echo\",\"ready\":\"online\""),
-	  "1: applications.a.ready: only a program, \"exec\", has one" },
+	  "1: applications.a.ready: only a module or a program, \"exec\", has one" },
 	{ PROGRAM(",\"ready\":\"now\""),
 	  "1: applications.a.ready: expected \"listeners\" or \"online\" or \"listening\" or \"message\", found \"now\"" },
 	{ PROGRAM(",\"limits\":{\"max_connections\":1}"),
@@ -668,14 +668,15 @@ static const struct {
 	  "1: listeners[0].polcy: unknown key \"polcy\", did you mean \"policy\"?" },
 	{ LISTENER("\"port\":1,\"maxConnections\":1"),
 	  "1: listeners[0].maxConnections: unknown key \"maxConnections\", did you mean \"max_connections\"?" },
-	{ APPLICATION("\"builtin\":\"echo\",\"module\":\"x\""),
-	  "1: applications.a.module: unknown key \"module\", known are \"builtin\", \"upstream\", \"exec\", "
+	{ APPLICATION("\"builtin\":\"echo\",\"wisdom\":\"x\""),
+	  "1: applications.a.wisdom: unknown key \"wisdom\", known are \"builtin\", \"upstream\", \"module\", "
+	  "\"config\", \"exec\", "
 	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
 	  "\"worker_max_connections\", \"ready\", \"limits\", \"restart\", \"nice\", \"cpu_affinity\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
 	{ LISTENERS("{\"port\":1}"), "1: listeners[0]: \"application\" is missing" },
-	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\" or \"exec\" is missing" },
+	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\", \"module\" or \"exec\" is missing" },
 
 	/* Rules that join several. */
 	{ LISTENER("\"name\":\"x\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
@@ -737,9 +738,16 @@ static const struct {
 	  "1: applications.a.builtin: cannot stand beside \"exec\"" },
 	{ APPLICATION("\"builtin\":\"echo\",\"protocol\":\"node\""),
 	  "1: applications.a.protocol: only a program, \"exec\", has one" },
-	{ APPLICATION("\"builtin\":\"echo\",\"env\":{}"), "1: applications.a.env: only a program, \"exec\", has one" },
+	{ APPLICATION("\"builtin\":\"echo\",\"config\":{}"), "1: applications.a.config: only a module has one" },
+	{ APPLICATION("\"module\":\"" TEST_SOURCE_DIR "/README.md\",\"config\":[]"),
+	  "1: applications.a.config: expected an object, found an empty array" },
+	{ APPLICATION("\"module\":\"x\",\"builtin\":\"echo\""),
+	  "1: applications.a.builtin: cannot stand beside \"module\"" },
+	{ APPLICATION("\"module\":\"x\",\"exec\":[\"x\"]"), "1: applications.a.module: cannot stand beside \"exec\"" },
+	{ APPLICATION("\"builtin\":\"echo\",\"env\":{}"),
+	  "1: applications.a.env: only a module or a program, \"exec\", has one" },
 	{ APPLICATION("\"builtin\":\"echo\",\"directory\":\"/\""),
-	  "1: applications.a.directory: only a program, \"exec\", has one" },
+	  "1: applications.a.directory: only a module or a program, \"exec\", has one" },
 	{ PROGRAM(",\"upstream\":{\"path\":\"/x\"}"), "1: applications.a.upstream: only a proxy has one" },
 	{ PROGRAM_LISTENER(",\"timeout\":0"),
 	  "1: listeners[0].timeout: the application is a program, which decides this itself" },

@@ -62,6 +62,7 @@ static json_t *schema_of_kind(const struct muster__key *key)
 		return json_pack("{s:s,s:{s:s},s:i}", "type", "array", "items", "type", "string", "minItems", 1);
 	case MUSTER__KIND_VARIABLES:
 		return json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties", "type", "string");
+	case MUSTER__KIND_JSON: return json_pack("{s:s}", "type", "object");
 	case MUSTER__KIND_PATTERNS:
 		return json_pack("{s:s,s:{s:s,s:i}}", "type", "array", "items", "type", "string", "minLength", 1);
 	case MUSTER__KIND_OBJECT: return schema_of_object(key->object);
