@@ -1,71 +1,18 @@
 /* tests/examples/test_examples.c - the programs people copy do what they say they do. */
 #include "tests/support/client.h"
 #include "tests/support/process.h"
+#include "tests/support/program.h"
 #include "tests/support/suite.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define ECHO TEST_BUILD_DIR "/examples/echo"
 #define ECHO_CLUSTER TEST_BUILD_DIR "/examples/echo_cluster"
 #define CLIENT TEST_BUILD_DIR "/examples/client"
 
-/* A program that runs on, and what it prints. */
-struct program {
-	pid_t pid;
-	FILE *out;
-};
-
-static void start(struct program *program, const char *const *argv)
-{
-	int out[2];
-	pid_t self = getpid();
-
-	ck_assert_int_eq(pipe(out), 0);
-	program->pid = fork();
-	ck_assert_int_ge(program->pid, 0);
-	if (program->pid == 0) {
-		process_bind(self);
-		dup2(out[1], STDOUT_FILENO);
-		close(out[0]);
-		close(out[1]);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(out[1]);
-	program->out = fdopen(out[0], "r");
-}
-
-#define START(program, ...) start(program, (const char *const[]){ __VA_ARGS__, NULL })
-
-/* One line, and the number behind its last colon or blank. */
-static unsigned read_port(struct program *program, const char *begins)
-{
-	struct pollfd readable = { .fd = fileno(program->out), .events = POLLIN };
-	char line[256];
-	char *at;
-
-	/* Lines are flushed one by one: what is not in the stream's buffer is in the pipe. */
-	setvbuf(program->out, NULL, _IONBF, 0);
-	ck_assert_int_eq(poll(&readable, 1, (int)test_patience() * 1000), 1);
-	ck_assert_ptr_nonnull(fgets(line, sizeof line, program->out));
-	ck_assert_msg(strncmp(line, begins, strlen(begins)) == 0, "%s", line);
-	for (at = line + strlen(line); at > line && at[-1] != ':' && at[-1] != ' '; at--)
-		;
-	return (unsigned)strtoul(at, NULL, 10);
-}
-
-static void stop(struct program *program, int signal, int status)
-{
-	ck_assert_int_eq(kill(program->pid, signal), 0);
-	ck_assert_int_eq(process_wait(program->pid), status);
-	fclose(program->out);
-}
+#define START(program, begins, ...) program_start_at_port(program, begins, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void expect_echo(unsigned port, const char *text)
 {
@@ -84,11 +31,10 @@ START_TEST(echo_sends_back_what_the_client_says)
 	struct program echo;
 	unsigned port;
 
-	START(&echo, ECHO, "0");
-	port = read_port(&echo, "listening on ");
+	port = START(&echo, "listening on ", ECHO, "0");
 	expect_echo(port, "hello");
 	expect_echo(port, "hello again");
-	stop(&echo, SIGTERM, 128 + SIGTERM);
+	program_stop(&echo, SIGTERM, 128 + SIGTERM);
 }
 END_TEST
 
@@ -126,17 +72,16 @@ START_TEST(echo_cluster_serves_and_survives_the_death_of_a_worker)
 	struct program cluster;
 	unsigned port, i;
 
-	START(&cluster, ECHO_CLUSTER, "2", "0");
-	port = read_port(&cluster, "worker ");
-	ck_assert_uint_eq(read_port(&cluster, "worker "), port);
+	port = START(&cluster, "worker ", ECHO_CLUSTER, "2", "0");
+	ck_assert_uint_eq(program_read_port(&cluster, "worker "), port);
 	for (i = 0; i < 4; i++)
 		expect_echo(port, "hello");
 	kill_one_child(cluster.pid);
-	ck_assert_uint_eq(read_port(&cluster, "worker 3 "), port);
+	ck_assert_uint_eq(program_read_port(&cluster, "worker 3 "), port);
 	for (i = 0; i < 4; i++)
 		expect_echo(port, "hello again");
 	/* Its workers see it go, and leave. */
-	stop(&cluster, SIGKILL, 128 + SIGKILL);
+	program_stop(&cluster, SIGKILL, 128 + SIGKILL);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 #include "tests/support/client.h"
 #include "tests/support/folder.h"
 #include "tests/support/process.h"
+#include "tests/support/program.h"
 #include "tests/support/suite.h"
 #include "tests/support/until.h"
 
@@ -9,74 +10,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EXAMPLE(name) TEST_BUILD_DIR "/examples/" name
 
-/* A program that runs on, and what it prints. */
-struct program {
-	pid_t pid;
-	int out;
-	char line[256];
-};
-
-/* It is there when it has printed its one line, byte by byte: nothing else is taken. */
-static void read_line(struct program *program)
-{
-	struct pollfd readable = { .fd = program->out, .events = POLLIN };
-	size_t length = 0;
-
-	do {
-		ck_assert_int_eq(poll(&readable, 1, (int)test_patience() * 1000), 1);
-		ck_assert_int_eq(read(program->out, program->line + length, 1), 1);
-		ck_assert_uint_lt(length, sizeof program->line - 1);
-	} while (program->line[length++] != '\n');
-	program->line[length - 1] = '\0';
-}
-
-static void start(struct program *program, const char *const *argv)
-{
-	pid_t self = getpid();
-	int out[2];
-
-	ck_assert_int_eq(pipe(out), 0);
-	program->pid = fork();
-	ck_assert_int_ge(program->pid, 0);
-	if (program->pid == 0) {
-		process_bind(self);
-		dup2(out[1], STDOUT_FILENO);
-		close(out[0]);
-		close(out[1]);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(out[1]);
-	program->out = out[0];
-	read_line(program);
-}
-
-/* The port at which it listens. */
-static unsigned start_at_port(struct program *program, const char *const *argv)
-{
-	start(program, argv);
-	ck_assert_msg(strncmp(program->line, "listening on ", 13) == 0, "%s", program->line);
-	return (unsigned)strtoul(strrchr(program->line, ':') + 1, NULL, 10);
-}
-
-#define START(program, ...) start_at_port(program, (const char *const[]){ __VA_ARGS__, NULL })
-
-static void stop(struct program *program, int signal, int status)
-{
-	char more;
-
-	ck_assert_int_eq(kill(program->pid, signal), 0);
-	ck_assert_int_eq(process_wait(program->pid), status);
-	ck_assert_int_eq(read(program->out, &more, 1), 0);
-	close(program->out);
-}
+#define START(program, ...) program_start_at_port(program, "listening on ", (const char *const[]){ __VA_ARGS__, NULL })
 
 START_TEST(each_says_why_it_cannot_listen)
 {
@@ -141,7 +81,7 @@ START_TEST(chat_passes_lines_on_to_all_others)
 	client_expect_text(ann, "3: bye\n");
 	close(ann);
 	close(cid);
-	stop(&chat, SIGTERM, 128 + SIGTERM);
+	program_stop(&chat, SIGTERM, 128 + SIGTERM);
 }
 END_TEST
 
@@ -178,7 +118,7 @@ START_TEST(chat_drops_a_client_that_does_not_read)
 	client_expect_text(loud, "1: I read\n");
 	close(loud);
 	close(late);
-	stop(&chat, SIGTERM, 128 + SIGTERM);
+	program_stop(&chat, SIGTERM, 128 + SIGTERM);
 }
 END_TEST
 
@@ -216,7 +156,7 @@ static void end_forwarding(struct forwarding *forwarding)
 {
 	/* The listener, and no connection. */
 	until(process_has_open(forwarding->program.pid, "socket:") == 1);
-	stop(&forwarding->program, SIGTERM, 128 + SIGTERM);
+	program_stop(&forwarding->program, SIGTERM, 128 + SIGTERM);
 	close(forwarding->listener);
 }
 
@@ -343,7 +283,8 @@ static const char *start_unix_echo(struct program *echo)
 {
 	const char *path = folder_path("echo");
 
-	start(echo, (const char *const[]){ EXAMPLE("unix_echo"), path, NULL });
+	program_start(echo, (const char *const[]){ EXAMPLE("unix_echo"), path, NULL });
+	program_read(echo);
 	ck_assert_str_eq(echo->line + strlen("listening on "), path);
 	return path;
 }
@@ -356,7 +297,7 @@ START_TEST(unix_echo_removes_its_path_at_the_end)
 
 	close(echo_at(path, "hello"));
 	ck_assert_int_eq(access(path, F_OK), 0);
-	stop(&echo, signals[_i], 0);
+	program_stop(&echo, signals[_i], 0);
 	ck_assert_int_ne(access(path, F_OK), 0);
 }
 END_TEST
@@ -385,7 +326,7 @@ START_TEST(unix_echo_ends_at_once_by_a_second_signal)
 
 	kill(echo.pid, SIGTERM);
 	until(access(path, F_OK) != 0);
-	stop(&echo, SIGINT, 128 + SIGINT);
+	program_stop(&echo, SIGINT, 128 + SIGINT);
 	client_expect_end(client);
 	close(client);
 }
@@ -401,7 +342,7 @@ START_TEST(unix_echo_leaves_the_path_of_another_alone)
 	ck_assert_int_eq(ended.status, 1);
 	ck_assert_ptr_nonnull(strstr(ended.err, "EADDRINUSE"));
 	close(echo_at(path, "hello"));
-	stop(&echo, SIGTERM, 0);
+	program_stop(&echo, SIGTERM, 0);
 }
 END_TEST
 
@@ -446,7 +387,7 @@ START_TEST(rate_limit_answers_in_capitals_and_takes_its_time)
 		ck_assert_msg(bytes[i] == (char)('A' + i % 26), "%zu: %d", i, bytes[i]);
 	ck_assert_int_eq(process_wait(sender), 0);
 	close(client);
-	stop(&program, SIGTERM, 128 + SIGTERM);
+	program_stop(&program, SIGTERM, 128 + SIGTERM);
 }
 END_TEST
 
@@ -468,7 +409,7 @@ START_TEST(rate_limit_survives_clients_that_are_cut_off)
 	client_expect_text(client, "HELLO");
 	close(client);
 	until(process_has_open(program.pid, "socket:") == 1);
-	stop(&program, SIGTERM, 128 + SIGTERM);
+	program_stop(&program, SIGTERM, 128 + SIGTERM);
 }
 END_TEST
 
