@@ -51,6 +51,7 @@ int muster__query_decode(struct muster__query *query, const json_t *json)
 		.readable_all = json_is_true(json_object_get(json, "readableAll")),
 		.writable_all = json_is_true(json_object_get(json, "writableAll")),
 		.policy = (enum muster_policy)ours(json, "policy"),
+		.no_accept = ours(json, "noAccept") != 0,
 		.data = json_object_get(json, "data"),
 	};
 	if (integer_or(json, "index", 0) > 0)
@@ -200,6 +201,8 @@ static json_t *query_json(const struct muster__query *query, const char *act, in
 		json_object_set_new(json, "writableAll", json_true());
 	if (query->policy != MUSTER_POLICY_DEFAULT)
 		json_object_set_new(json, "muster", json_pack("{s:i}", "policy", (int)query->policy));
+	if (query->no_accept)
+		json_object_set_new(json_object_get(json, "muster"), "noAccept", json_integer(1));
 	return json;
 }
 

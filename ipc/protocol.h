@@ -39,6 +39,7 @@ struct muster__query {
 	int backlog;
 	bool ipv6_only, readable_all, writable_all;
 	enum muster_policy policy;
+	bool no_accept; /* others accept on the socket: it is shared, and nobody is handed what is queued there */
 	const struct json_t *data; /* echoed to all who ask for the same */
 };
 

@@ -27,6 +27,7 @@ struct muster__listening {
 	void (*watch_lanes)(struct muster__listening *listening, bool accepting);
 	int backlog;
 	enum muster_policy policy;
+	bool no_accept; /* its workers leave accepting to others, who cannot be handed anything */
 	struct muster__acceptor acceptor;
 	struct json_t *data; /* of the first query, echoed to all */
 	struct muster__member *members;

@@ -360,7 +360,8 @@ void muster__listeners_end(struct muster_cluster *cluster)
 	LIST_FOREACH(listening, &cluster->listenings, link)
 	{
 		muster__acceptor_stop(&listening->acceptor);
-		if (!listening->handed_on && !listening->socket.lent && listening->policy != MUSTER_POLICY_REUSE_PORT)
+		if (!listening->handed_on && !listening->no_accept && !listening->socket.lent &&
+		    listening->policy != MUSTER_POLICY_REUSE_PORT)
 			muster__handover_take_queue(listening, listening->socket.fd);
 		muster__lanes_take_queues(listening);
 		muster__lanes_close(listening);
@@ -405,7 +406,7 @@ static void member_left(struct muster__listening *listening, bool dead)
 			listening_free(listening);
 		return;
 	}
-	if (dead && muster__listening_is_shared(listening) && listening->socket.fd >= 0)
+	if (dead && muster__listening_is_shared(listening) && !listening->no_accept && listening->socket.fd >= 0)
 		muster__handover_sweep(listening);
 	muster__handover_derive(listening);
 }
@@ -549,6 +550,8 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 			listening = open_on_demand(process, &query, key, &error);
 		err = listening != NULL ? enter(listening, process, &fd) : error.code;
 	}
+	if (err == 0)
+		listening->no_accept |= query.no_accept;
 	answer(process, &query, key, err == 0 ? listening : NULL, err, err == 0 ? fd : -1, line->seq);
 	if (err == 0)
 		muster__handover_derive(listening);

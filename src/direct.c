@@ -23,6 +23,7 @@ struct here {
 	struct muster__listener listener;
 	struct muster__acceptor acceptor;
 	struct event wait; /* no room: when to look again */
+	bool no_accept;    /* somebody else accepts on the socket */
 	struct muster__lookup *lookup;
 	struct muster_listen_options options; /* of a listen that waits for its lookup; strings are not kept */
 	struct muster__task reap;
@@ -35,6 +36,8 @@ static int look_for_room(struct here *here)
 	struct timeval delay = muster__ms(ROOM_MS);
 	int err;
 
+	if (here->no_accept)
+		return 0;
 	if (here->sink->ops->may_accept(here->sink)) {
 		muster__event_del(loop, &here->wait);
 		return muster__acceptor_start(&here->acceptor);
@@ -118,7 +121,7 @@ static void here_drain(struct muster__source *source)
 {
 	struct here *here = MUSTER__CONTAINER(source, struct here, source);
 
-	if (here->listener.fd >= 0)
+	if (here->listener.fd >= 0 && !here->no_accept)
 		muster__acceptor_drain(&here->acceptor);
 }
 
@@ -137,12 +140,13 @@ static struct here *here_new(struct muster__sink *sink)
 }
 
 /* Listen on what is bound, and accept. */
-static int start(struct here *here, int backlog, unsigned rotate_every, struct muster_error *error)
+static int start(struct here *here, const struct muster__accepting *how, struct muster_error *error)
 {
 	struct muster_loop *loop = here->sink->loop;
-	int err = muster__listener_listen(&here->listener, backlog, error);
+	int err = muster__listener_listen(&here->listener, how->backlog, error);
 
-	muster__acceptor_init(&here->acceptor, loop, here->listener.fd, &acceptor_ops, rotate_every);
+	here->no_accept = how->none;
+	muster__acceptor_init(&here->acceptor, loop, here->listener.fd, &acceptor_ops, how->rotate_every);
 	event_assign(&here->wait, loop->base, -1, EV_PERSIST, on_wait, here);
 	if (err == 0 && (err = look_for_room(here)) < 0)
 		*error = (struct muster_error){ .code = err, .call = "listen" };
@@ -151,11 +155,12 @@ static int start(struct here *here, int backlog, unsigned rotate_every, struct m
 
 static void bind_and_start(struct here *here, const struct muster_listen_options *options)
 {
+	struct muster__accepting how = { .backlog = options->backlog, .none = options->no_accept };
 	struct muster_error error = { 0 };
 	int err = muster__listener_bind(&here->listener, options, &error);
 
 	if (err == 0)
-		err = start(here, options->backlog, 0, &error);
+		err = start(here, &how, &error);
 	if (err < 0)
 		here->sink->ops->failed(here->sink, &error);
 	else
@@ -212,8 +217,8 @@ static int direct_listen(struct muster__sink *sink, const struct muster_listen_o
 
 const struct muster__listen_ops muster__listen_direct = { direct_listen };
 
-int muster__source_here(struct muster__sink *sink, struct muster__listener *listener, int backlog,
-			unsigned rotate_every, struct muster__source **source)
+int muster__source_here(struct muster__sink *sink, struct muster__listener *listener,
+			const struct muster__accepting *how, struct muster__source **source)
 {
 	struct here *here = here_new(sink);
 	struct muster_error error = { 0 };
@@ -226,7 +231,7 @@ int muster__source_here(struct muster__sink *sink, struct muster__listener *list
 	here->listener = *listener;
 	*listener = MUSTER__LISTENER_NONE;
 	*source = &here->source;
-	err = start(here, backlog, rotate_every, &error);
+	err = start(here, how, &error);
 	if (err < 0)
 		sink->ops->failed(sink, &error);
 	else

@@ -381,6 +381,7 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 
 int muster__server_listen_on(struct muster_server *server, struct muster__listener *listener, int backlog)
 {
+	struct muster__accepting how = { .backlog = backlog };
 	enum muster__life before = server->object.life;
 	int err = may_listen(server);
 
@@ -389,7 +390,7 @@ int muster__server_listen_on(struct muster_server *server, struct muster__listen
 		return err;
 	}
 	begin(server);
-	return begun(server, before, muster__source_here(&server->sink, listener, backlog, 0, &server->source));
+	return begun(server, before, muster__source_here(&server->sink, listener, &how, &server->source));
 }
 
 int muster_server_listen_fd(struct muster_server *server, int fd, int backlog)

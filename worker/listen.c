@@ -302,7 +302,8 @@ static struct muster__far *far_new(struct muster__self *self, struct muster__sin
 		.ipv6_only = options->ipv6_only,
 		.readable_all = options->readable_all,
 		.writable_all = options->writable_all,
-		.policy = options->policy,
+		.policy = options->no_accept ? MUSTER_POLICY_SHARED : options->policy,
+		.no_accept = options->no_accept,
 	};
 	if (by_path)
 		far->address = absolute_path(options->path);
@@ -357,6 +358,10 @@ static void tell_listening(struct muster__far *far)
 
 static void begin_handed(struct muster__far *far, const struct muster__reply *reply)
 {
+	if (far->query.no_accept) {
+		fail(far, -EOPNOTSUPP, "listen");
+		return;
+	}
 	if (reply->has_sockname)
 		far->sockname = reply->sockname;
 	else
@@ -383,6 +388,11 @@ static unsigned rotation(const struct muster__reply *reply)
 
 static void begin_shared(struct muster__far *far, const struct muster__reply *reply, int *fd)
 {
+	struct muster__accepting how = {
+		.backlog = far->query.backlog,
+		.rotate_every = rotation(reply),
+		.none = far->query.no_accept,
+	};
 	struct muster__listener listener = { .fd = *fd };
 	int err;
 
@@ -397,7 +407,7 @@ static void begin_shared(struct muster__far *far, const struct muster__reply *re
 		far->self->limits[reply->row] =
 			(struct muster__limit){ reply->max_connections, reply->drops, reply->alone };
 	if (err == 0)
-		err = muster__source_here(far->sink, &listener, far->query.backlog, rotation(reply), &far->here);
+		err = muster__source_here(far->sink, &listener, &how, &far->here);
 	else
 		muster__listener_close(&listener, false);
 	if (err < 0)

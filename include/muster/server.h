@@ -44,6 +44,12 @@ struct muster_listen_options {
 	bool writable_all;         /* ... and connect to */
 	bool reuse_port;           /* SO_REUSEPORT: bind here, beside others that do so too */
 	enum muster_policy policy; /* in a worker: how its primary spreads the connections; 0 is the cluster's own */
+	/*
+	 * Bind and listen, and accept nothing: a library that accepts for itself, as libevent's evhttp does, gets a duplicate
+	 * of muster_server_fd. What it accepts is its own: not counted, not limited. In a worker the listener is shared; an
+	 * -EOPNOTSUPP by on_error tells of a primary that hands connections over. On on_close it has to stop accepting too.
+	 */
+	bool no_accept;
 };
 
 struct muster_server_handlers {

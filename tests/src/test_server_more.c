@@ -92,6 +92,27 @@ START_TEST(a_path_that_is_shared_goes_with_the_server_that_made_it)
 }
 END_TEST
 
+START_TEST(a_server_that_does_not_accept_leaves_that_to_others)
+{
+	struct muster_listen_options options = { .host = "127.0.0.1", .no_accept = true };
+	struct muster_server *holder = listening_server_at(test_loop, &options, &counts);
+	struct muster_server *second = new_server(test_loop, NULL, &others);
+	int client = client_connect_port(server_port(holder));
+
+	run_until_idle(test_loop);
+	ck_assert_uint_eq(counts.connection, 0);
+	ck_assert_int_eq(muster_server_listen_server(second, holder, 0), 0);
+	run_until_count(test_loop, others.connection, 1);
+	ck_assert_uint_eq(counts.connection, 0);
+	ck_assert_int_eq(muster_server_close(holder), 0);
+	run_until_count(test_loop, counts.close, 1);
+	close(client);
+	client = client_connect_port(server_port(second));
+	run_until_count(test_loop, others.connection, 2);
+	close(client);
+}
+END_TEST
+
 START_TEST(a_server_that_does_not_listen_has_nothing_to_share)
 {
 	struct muster_server *first = listening_server(test_loop, &counts);
@@ -813,6 +834,7 @@ static void add_sharing_tests(Suite *suite)
 	tcase_add_test(sharing, a_server_listens_where_another_does);
 	tcase_add_test(sharing, a_shared_socket_outlives_the_server_it_came_from);
 	tcase_add_test(sharing, a_path_that_is_shared_goes_with_the_server_that_made_it);
+	tcase_add_test(sharing, a_server_that_does_not_accept_leaves_that_to_others);
 	tcase_add_test(sharing, a_server_that_does_not_listen_has_nothing_to_share);
 	tcase_add_test(sharing, without_descriptors_nothing_is_shared);
 	tcase_add_test(sharing, with_reuse_port_two_servers_share_a_port);

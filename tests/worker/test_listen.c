@@ -339,6 +339,49 @@ START_TEST(a_shared_listener_that_was_lost_is_an_error_and_is_given_up)
 }
 END_TEST
 
+#define NO_ACCEPT(act, port, seq)                                                                                      \
+	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"" act "\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\","           \
+	"\"port\":" port ",\"addressType\":4,\"flags\":0,\"backlog\":0,\"muster\":{\"policy\":2,\"noAccept\":1},"      \
+	"\"seq\":" seq "}"
+
+START_TEST(a_server_that_leaves_accepting_to_others_holds_the_shared_socket)
+{
+	int listener = client_listen(8), client = client_connect_port(client_port_of(listener)), accepted;
+	char want[256];
+
+	service.listen.no_accept = true;
+	start();
+	hear(ONLINE);
+	hear(NO_ACCEPT("queryServer", "0", "1"));
+	say_with(SHARED_REPLY, listener);
+	hear(ACK);
+	snprintf(want, sizeof want, NO_ACCEPT("listening", "%u", "2"), client_port_of(listener));
+	hear(want);
+	/* Others accept what is queued before they close. */
+	say(ACT("disconnect", "2") "\n");
+	hear(CLOSE("3"));
+	expect_the_end();
+	accepted = accept(listener, NULL, NULL);
+	ck_assert_int_ge(accepted, 0);
+	close(accepted);
+	close(client);
+	close(listener);
+}
+END_TEST
+
+START_TEST(who_cannot_be_handed_connections_fails_where_they_are_handed)
+{
+	service.listen.no_accept = true;
+	start();
+	hear(ONLINE);
+	hear(NO_ACCEPT("queryServer", "0", "1"));
+	say(REPLY);
+	hear(CLOSE("2"));
+	hear("\"error EOPNOTSUPP listen\"");
+	expect_the_end();
+}
+END_TEST
+
 /* ---- Closing. */
 
 START_TEST(an_error_of_the_primary_is_the_servers)
@@ -571,9 +614,11 @@ int main(void)
 	tcase_add_test(handed, a_shared_listener_is_accepted_on_here);
 	tcase_add_test(handed, a_shared_socket_that_is_bound_elsewhere_is_an_address_in_use);
 	tcase_add_test(handed, a_shared_listener_that_was_lost_is_an_error_and_is_given_up);
+	tcase_add_test(handed, a_server_that_leaves_accepting_to_others_holds_the_shared_socket);
 
 	tcase_add_checked_fixture(ends, set_up, NULL);
 	tcase_add_test(ends, an_error_of_the_primary_is_the_servers);
+	tcase_add_test(ends, who_cannot_be_handed_connections_fails_where_they_are_handed);
 	tcase_add_test(ends, a_reply_that_is_none_is_an_error);
 	tcase_add_test(ends, a_reply_to_a_server_that_has_closed_is_taken_and_given_up);
 	tcase_add_test(ends, the_same_is_asked_again_only_after_the_first_is_given_up);
