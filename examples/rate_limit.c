@@ -23,19 +23,15 @@ static enum bufferevent_filter_result capitals(struct evbuffer *from, struct evb
 	return evbuffer_remove_buffer(from, to, length) < 0 ? BEV_ERROR : BEV_OK;
 }
 
-/* What the socket is too full for waits in the filter, and then no more is read. */
-static void on_read(struct bufferevent *filter, void *socket)
+/* What the socket is too full for waits in the filter, and meanwhile no more is read. */
+static void on_progress(struct bufferevent *filter, void *socket)
 {
 	(void)socket;
 	bufferevent_write_buffer(filter, bufferevent_get_input(filter));
 	if (evbuffer_get_length(bufferevent_get_output(filter)) > 0)
 		bufferevent_disable(filter, EV_READ);
-}
-
-static void on_write(struct bufferevent *filter, void *socket)
-{
-	(void)socket;
-	bufferevent_enable(filter, EV_READ);
+	else
+		bufferevent_enable(filter, EV_READ);
 }
 
 /* An end is read when the filter is empty: what is left is with the socket, which sends it. */
@@ -67,39 +63,30 @@ static void on_connection(struct muster_server *server, struct muster_socket *so
 		return;
 	}
 	bufferevent_setwatermark(under, EV_WRITE, 0, 64 * 1024);
-	bufferevent_setcb(filter, on_read, on_write, on_event, socket);
+	bufferevent_setcb(filter, on_progress, on_progress, on_event, socket);
 	bufferevent_enable(filter, EV_READ | EV_WRITE);
-}
-
-static void on_listening(struct muster_server *server, void *status)
-{
-	struct muster_address address;
-	char text[160];
-
-	muster_server_address(server, &address);
-	muster_address_format(&address, text, sizeof text);
-	printf("listening on %s\n", text);
-	fflush(stdout);
-	*(int *)status = EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
 	/* There is no on_error: the library logs why it cannot listen. */
-	static const struct muster_server_handlers on = { .on_listening = on_listening,
-							  .on_connection = on_connection };
-	unsigned port = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 7000;
+	static const struct muster_server_handlers on = { .on_connection = on_connection };
+	struct muster_listen_options here = { .port = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 7000 };
 	struct muster_loop *loop = muster_loop_new();
 	struct muster_server *server = loop ? muster_server_new(loop, NULL) : NULL;
-	int status = EXIT_FAILURE;
+	struct muster_address address;
 
 	signal(SIGPIPE, SIG_IGN); /* libevent's writes may raise it */
 	limit = ev_token_bucket_cfg_new(100 << 10, 100 << 10, 100 << 10, 100 << 10,
 					&(struct timeval){ .tv_usec = 100000 });
-	if (limit != NULL && server != NULL && muster_server_on(server, &on, &status) == 0 &&
-	    muster_server_listen(server, &(struct muster_listen_options){ .port = port }) == 0)
-		muster_loop_run(loop);
+	if (limit != NULL && server != NULL && muster_server_on(server, &on, NULL) == 0 &&
+	    muster_server_listen(server, &here) == 0) {
+		if (muster_server_address(server, &address) == 0)
+			printf("listening on port %u\n", address.port);
+		fflush(stdout);
+		muster_loop_run(loop); /* until nothing listens any more */
+	}
 	muster_loop_free(loop);
 	ev_token_bucket_cfg_free(limit);
-	return status;
+	return EXIT_FAILURE;
 }
