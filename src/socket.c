@@ -135,6 +135,7 @@ static void socket_free(struct muster__object *object)
 	muster__decoder_free(socket->rare->decoder);
 	muster__decoder_free(socket->rare->spent);
 	free(socket->rare->error);
+	free(socket->rare->ends);
 	if (socket->rare != &muster__nothing_rare)
 		free(socket->rare);
 	muster__listeners_clear(&socket->on);

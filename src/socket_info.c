@@ -3,10 +3,12 @@
 #include "src/connect.h"
 #include "src/idle.h"
 #include "src/output.h"
+#include "src/proxy_protocol.h"
 #include "src/socket_state.h"
 #include "src/tune.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 int muster_socket_set_no_delay(struct muster_socket *socket, bool on)
 {
@@ -69,12 +71,41 @@ unsigned muster_socket_timeout(const struct muster_socket *socket)
 
 int muster_socket_local_address(struct muster_socket *socket, struct muster_address *out)
 {
-	return socket->fd < 0 ? -ENOTCONN : muster__address_local(out, socket->fd);
+	if (socket->fd < 0)
+		return -ENOTCONN;
+	if (socket->rare->ends == NULL)
+		return muster__address_local(out, socket->fd);
+	*out = socket->rare->ends->local;
+	return 0;
 }
 
 int muster_socket_remote_address(struct muster_socket *socket, struct muster_address *out)
 {
-	return socket->fd < 0 ? -ENOTCONN : muster__address_remote(out, socket->fd);
+	if (socket->fd < 0)
+		return -ENOTCONN;
+	if (socket->rare->ends == NULL)
+		return muster__address_remote(out, socket->fd);
+	*out = socket->rare->ends->remote;
+	return 0;
+}
+
+int muster__socket_set_ends(struct muster_socket *socket, const struct muster__proxy *proxy)
+{
+	struct muster__rare *rare = muster__socket_rare(socket);
+
+	if (rare == NULL || (rare->ends = malloc(sizeof *rare->ends)) == NULL)
+		return -ENOMEM;
+	muster__address_from(&rare->ends->local, &proxy->destination.any, proxy->destination.length);
+	muster__address_from(&rare->ends->remote, &proxy->source.any, proxy->source.length);
+	return 0;
+}
+
+void muster__socket_forget_ends(struct muster_socket *socket)
+{
+	if (socket->rare->ends == NULL)
+		return;
+	free(socket->rare->ends);
+	socket->rare->ends = NULL;
 }
 
 uint64_t muster_socket_bytes_read(const struct muster_socket *socket)

@@ -111,6 +111,7 @@ void muster__socket_begin(struct muster_socket *socket)
 		free(socket->rare->error);
 		socket->rare->error = NULL;
 	}
+	muster__socket_forget_ends(socket);
 	muster__object_open(&socket->object);
 }
 

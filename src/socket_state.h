@@ -17,6 +17,7 @@ struct muster__connect;
 struct muster__decoder;
 struct muster__idle;
 struct muster__output;
+struct muster__proxy;
 
 /* Whoever counts a socket: told once, when it is destroyed. */
 struct muster__owner {
@@ -36,6 +37,11 @@ struct muster__socket_class {
 	event_callback_fn on_input;
 };
 
+/* The addresses of a connection that a proxy speaks for. */
+struct muster__ends {
+	struct muster_address local, remote;
+};
+
 /* What few sockets have at a time: an idle connection does not pay for it. */
 struct muster__rare {
 	struct muster__connect *connect;      /* while connecting, and as long as what was tried may be asked for */
@@ -45,6 +51,7 @@ struct muster__rare {
 	struct bufferevent *bufferevent;      /* the user's, who does all input and output */
 	struct muster_error *error;           /* on_error is due with it */
 	struct evbuffer *unread;              /* bytes that were given back; never empty */
+	struct muster__ends *ends;            /* what a proxy said about the connection */
 	struct muster__keep_alive keep_alive; /* wishes for the connection to come */
 	unsigned short type_of_service;       /* plus one; 0: none */
 };
@@ -113,6 +120,10 @@ void muster__socket_fail(struct muster_socket *socket, int err, const char *call
 
 /* All that was written is sent, and end was called: FIN, on_finish, and the end if the peer has ended too. */
 void muster__socket_finish(struct muster_socket *socket);
+
+/* Its addresses are those that the proxy told. -ENOMEM. */
+int muster__socket_set_ends(struct muster_socket *socket, const struct muster__proxy *proxy);
+void muster__socket_forget_ends(struct muster_socket *socket);
 
 /* No idle time-out. */
 void muster__socket_stop_idle(struct muster_socket *socket);

@@ -8,6 +8,7 @@
 #include <muster/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,15 @@ struct muster_server_options {
 	bool drop_max_connection;        /* in a worker: over the limit drop, instead of leaving it to another worker */
 	unsigned keep_alive_interval_ms; /* time between two probes, in whole seconds; 0 is one second */
 	unsigned keep_alive_count;       /* unanswered probes before the connection is given up; 0 is 10 */
+	/*
+	 * Each connection comes from a proxy and begins with a header of the PROXY protocol, version 1 or 2, which tells for
+	 * whom it speaks: muster_socket_remote_address and muster_socket_local_address are then those of the header, unless
+	 * it says that they are not known. The header is taken away before on_connection; without one in time, or with one
+	 * that is wrong, the connection is closed. It counts as a connection meanwhile.
+	 */
+	bool proxy_protocol;
+	unsigned proxy_timeout_ms;               /* how long a header may take; 0 is 3,000 */
+	struct muster_block_list *proxy_trusted; /* with proxy_protocol: who alone may connect; NULL is everybody */
 };
 
 struct muster_listen_options {
@@ -162,6 +172,15 @@ MUSTER_API int muster_server_get_connections(struct muster_server *server,
 
 /* Over so many connections the server drops, or a worker refuses; 0 is no limit. */
 MUSTER_API void muster_server_set_max_connections(struct muster_server *server, unsigned max);
+
+/* Why connections were closed before anybody was told of them. */
+enum muster_refusal {
+	MUSTER_REFUSAL_BLOCKED,   /* their address is not welcome: block_list, proxy_trusted */
+	MUSTER_REFUSAL_NO_HEADER, /* proxy_protocol: the header was wrong, or late */
+};
+
+/* How many, in this process, since the server was made. */
+MUSTER_API uint64_t muster_server_refused(const struct muster_server *server, enum muster_refusal why);
 
 /* Whether the server alone keeps its loop running; it does unless unref'd. */
 MUSTER_API void muster_server_ref(struct muster_server *server);
