@@ -52,6 +52,11 @@ int muster__query_decode(struct muster__query *query, const json_t *json)
 		.writable_all = json_is_true(json_object_get(json, "writableAll")),
 		.policy = (enum muster_policy)ours(json, "policy"),
 		.no_accept = ours(json, "noAccept") != 0,
+		.no_delay = ours(json, "noDelay") != 0,
+		.keep_alive = ours(json, "keepAlive") != 0,
+		.keep_alive_delay_ms = ours(json, "keepAliveDelay"),
+		.defer_accept_ms = ours(json, "deferAccept"),
+		.fast_open = ours(json, "fastOpen"),
 		.data = json_object_get(json, "data"),
 	};
 	if (integer_or(json, "index", 0) > 0)
@@ -183,6 +188,16 @@ int muster__send_online(struct muster__channel *channel, uint64_t seq)
 	return send_envelope(channel, json, seq);
 }
 
+/* What has its default is not said. */
+static void set_ours(json_t *json, const char *name, unsigned value)
+{
+	if (value == 0)
+		return;
+	if (json_object_get(json, "muster") == NULL)
+		json_object_set_new(json, "muster", json_object());
+	json_object_set_new(json_object_get(json, "muster"), name, json_integer(value));
+}
+
 static json_t *query_json(const struct muster__query *query, const char *act, int port)
 {
 	json_t *json = envelope(act);
@@ -199,10 +214,13 @@ static json_t *query_json(const struct muster__query *query, const char *act, in
 		json_object_set_new(json, "readableAll", json_true());
 	if (query->writable_all)
 		json_object_set_new(json, "writableAll", json_true());
-	if (query->policy != MUSTER_POLICY_DEFAULT)
-		json_object_set_new(json, "muster", json_pack("{s:i}", "policy", (int)query->policy));
-	if (query->no_accept)
-		json_object_set_new(json_object_get(json, "muster"), "noAccept", json_integer(1));
+	set_ours(json, "policy", query->policy);
+	set_ours(json, "noAccept", query->no_accept);
+	set_ours(json, "noDelay", query->no_delay);
+	set_ours(json, "keepAlive", query->keep_alive);
+	set_ours(json, "keepAliveDelay", query->keep_alive_delay_ms);
+	set_ours(json, "deferAccept", query->defer_accept_ms);
+	set_ours(json, "fastOpen", query->fast_open);
 	return json;
 }
 

@@ -40,6 +40,8 @@ struct muster__query {
 	bool ipv6_only, readable_all, writable_all;
 	enum muster_policy policy;
 	bool no_accept; /* others accept on the socket: it is shared, and nobody is handed what is queued there */
+	bool no_delay, keep_alive;
+	unsigned keep_alive_delay_ms, defer_accept_ms, fast_open;
 	const struct json_t *data; /* echoed to all who ask for the same */
 };
 

@@ -221,6 +221,11 @@ static void query_options(const struct muster__query *query, struct muster_liste
 		.readable_all = query->readable_all,
 		.writable_all = query->writable_all,
 		.policy = query->policy,
+		.no_delay = query->no_delay,
+		.keep_alive = query->keep_alive,
+		.keep_alive_delay_ms = query->keep_alive_delay_ms,
+		.defer_accept_ms = query->defer_accept_ms,
+		.fast_open = query->fast_open,
 	};
 }
 

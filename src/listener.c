@@ -3,6 +3,7 @@
 
 #include "src/address.h"
 #include "src/fd.h"
+#include "src/tune.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,26 +21,38 @@ static int fail(struct muster_error *error, const char *call, const struct muste
 	return error->code;
 }
 
+/* What has to be said before it is bound. Those of no consequence may fail. */
+static int prepare(int fd, int family, const struct muster_listen_options *options)
+{
+	int on = 1, only = options->ipv6_only;
+
+	if (family != AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+	if (options->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
+		return -errno;
+	return muster__tune_listener(fd, options);
+}
+
 static int bind_address(const struct muster__sockaddr *address, const struct muster_listen_options *options,
 			struct muster_error *error)
 {
-	int family = address->any.sa_family, on = 1, only = options->ipv6_only;
+	int family = address->any.sa_family;
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const char *call = "bind";
+	int err;
 
 	if (fd < 0)
 		return fail(error, "socket", address);
-	if (family != AF_UNIX)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (options->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) {
-		fail(error, "setsockopt", address);
-		muster__fd_close(&fd);
-		return error->code;
-	}
-	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-	if (bind(fd, &address->any, address->length) == 0)
+	err = prepare(fd, family, options);
+	if (err < 0) {
+		errno = -err;
+		call = "setsockopt";
+	} else if (bind(fd, &address->any, address->length) == 0) {
 		return fd;
-	fail(error, "bind", address);
+	}
+	fail(error, call, address);
 	muster__fd_close(&fd);
 	return error->code;
 }

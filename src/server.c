@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -444,7 +445,7 @@ static int check_options(const struct muster_listen_options *options)
 	bool by_path = options->path != NULL && options->port == 0;
 	struct muster__sockaddr ignored;
 
-	if (options->port > 65535 || options->backlog < 0)
+	if (options->port > 65535 || options->backlog < 0 || options->fast_open > INT_MAX)
 		return -EINVAL;
 	if (!by_path)
 		return 0;

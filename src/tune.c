@@ -2,6 +2,7 @@
 #include "src/tune.h"
 
 #include <errno.h>
+#include <muster/server.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -69,6 +70,26 @@ int muster__tune_keep_alive(int fd, bool on, const struct muster__keep_alive *ho
 	if (how->delay_ms != 0)
 		err = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds_of(how->delay_ms));
 	return err < 0 ? err : muster__tune_probes(fd, how);
+}
+
+/* Accepted sockets inherit all but the queues. A part of a second is one: less than 1 would turn it off. */
+int muster__tune_listener(int fd, const struct muster_listen_options *options)
+{
+	unsigned seconds = options->defer_accept_ms / 1000 + (options->defer_accept_ms % 1000 != 0);
+	int err = 0;
+
+	if (!muster__tune_is_tcp(fd))
+		return 0;
+	if (options->no_delay)
+		err = muster__tune_no_delay(fd, true);
+	if (err == 0 && options->keep_alive)
+		err = muster__tune_keep_alive(fd, true,
+					      &(struct muster__keep_alive){ .delay_ms = options->keep_alive_delay_ms });
+	if (err == 0 && seconds != 0)
+		err = set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, (int)seconds);
+	if (err == 0 && options->fast_open != 0)
+		err = set(fd, IPPROTO_TCP, TCP_FASTOPEN, (int)options->fast_open);
+	return err;
 }
 
 int muster__tune_type_of_service(int fd, unsigned value)

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+struct muster_listen_options;
+
 int muster__tune_no_delay(int fd, bool on);
 /* The byte of IP_TOS or IPV6_TCLASS. */
 int muster__tune_type_of_service(int fd, unsigned value);
@@ -11,6 +13,8 @@ int muster__tune_get_type_of_service(int fd);
 /* Closing sends a reset. */
 int muster__tune_reset_on_close(int fd);
 bool muster__tune_is_tcp(int fd);
+/* What the options say of the listening socket. */
+int muster__tune_listener(int fd, const struct muster_listen_options *options);
 
 /* When probes begin, how they follow each other, and how many are lost before the connection is; zeros are defaults. */
 struct muster__keep_alive {

@@ -304,6 +304,11 @@ static struct muster__far *far_new(struct muster__self *self, struct muster__sin
 		.writable_all = options->writable_all,
 		.policy = options->no_accept ? MUSTER_POLICY_SHARED : options->policy,
 		.no_accept = options->no_accept,
+		.no_delay = options->no_delay,
+		.keep_alive = options->keep_alive,
+		.keep_alive_delay_ms = options->keep_alive_delay_ms,
+		.defer_accept_ms = options->defer_accept_ms,
+		.fast_open = options->fast_open,
 	};
 	if (by_path)
 		far->address = absolute_path(options->path);

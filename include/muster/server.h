@@ -60,6 +60,12 @@ struct muster_listen_options {
 	 * -EOPNOTSUPP by on_error tells of a primary that hands connections over. On on_close it has to stop accepting too.
 	 */
 	bool no_accept;
+	/* Of the listening socket, and so of all that is accepted on it, here or elsewhere; at a path they do nothing. */
+	bool no_delay;                /* TCP_NODELAY */
+	bool keep_alive;              /* SO_KEEPALIVE ... */
+	unsigned keep_alive_delay_ms; /* ... idle time before the first probe; 0 leaves the system's */
+	unsigned defer_accept_ms;     /* TCP_DEFER_ACCEPT: the kernel keeps who says nothing for so long; whole seconds */
+	unsigned fast_open;           /* TCP_FASTOPEN: how many may wait with data in their SYN; 0 is none */
 };
 
 struct muster_server_handlers {

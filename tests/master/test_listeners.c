@@ -2,6 +2,7 @@
 #include "ipc/fdpass.h"
 #include "ipc/hook.h"
 #include "master/cluster.h"
+#include "master/handover.h"
 #include "master/listeners.h"
 #include "master/table.h"
 #include "src/loop.h"
@@ -18,6 +19,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -245,6 +248,36 @@ START_TEST(a_listener_may_have_a_policy_of_its_own)
 	ck_assert_uint_eq(muster__process_of(worker_by_id(cluster, 1))->handed, 0);
 	ck_assert_uint_eq(muster__process_of(worker_by_id(cluster, 2))->handed, 0);
 	close_many(0, 10);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static int option_of(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+
+	ck_assert_int_eq(getsockopt(fd, level, name, &value, &length), 0);
+	return value;
+}
+
+/* Whoever binds. */
+START_TEST(the_options_of_the_socket_are_as_the_worker_asked)
+{
+	struct muster_cluster *cluster;
+	int fd;
+
+	service.listen.no_delay = service.listen.keep_alive = true;
+	service.listen.keep_alive_delay_ms = 7000;
+	service.listen.defer_accept_ms = 1000;
+	service.listen.fast_open = 5;
+	cluster = policy_cluster(MUSTER_POLICY_ROUND_ROBIN, 1);
+	fd = LIST_FIRST(&cluster->listenings)->socket.fd;
+	ck_assert_int_ne(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+	ck_assert_int_ne(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 7);
+	ck_assert_int_ge(option_of(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 1);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_FASTOPEN), 5);
 	close_cluster(cluster, &counts);
 }
 END_TEST
@@ -1080,6 +1113,7 @@ static void add_hand_over(Suite *suite)
 	tcase_add_test(who, shared_serves_everybody_once);
 	tcase_add_test(who, many_workers_share_a_listener_evenly);
 	tcase_add_test(who, a_listener_may_have_a_policy_of_its_own);
+	tcase_add_test(who, the_options_of_the_socket_are_as_the_worker_asked);
 	tcase_add_test(who, a_connection_arrives_with_its_addresses_and_bytes);
 	tcase_add_loop_test(many, a_worker_that_does_not_answer_gets_no_more_than_its_window, 0, 4);
 	tcase_add_test(many, when_nobody_can_take_one_the_kernel_holds_them);

@@ -70,6 +70,67 @@ START_TEST(binding_makes_a_stream_socket_that_does_not_listen_yet)
 }
 END_TEST
 
+static const struct muster_listen_options tuned = {
+	.host = "127.0.0.1",
+	.no_delay = true,
+	.keep_alive = true,
+	.keep_alive_delay_ms = 7000,
+	.defer_accept_ms = 1500,
+	.fast_open = 5,
+};
+
+static int accept_now(void)
+{
+	return accept4(listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+START_TEST(what_is_accepted_has_the_options_of_the_listener)
+{
+	int client, accepted;
+
+	ck_assert_int_eq(bind_to(tuned), 0);
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	ck_assert_int_eq(option_of(IPPROTO_TCP, TCP_FASTOPEN), 5);
+	ck_assert_int_ge(option_of(IPPROTO_TCP, TCP_DEFER_ACCEPT), 2);
+	client = client_connect_port(client_port_of(listener.fd));
+	/* Nothing is accepted of who says nothing. */
+	ck_assert_int_eq(accept_now(), -1);
+	client_send_text(client, "hello");
+	accepted = accept_now();
+	ck_assert_int_ge(accepted, 0);
+	close(listener.fd);
+	listener.fd = accepted;
+	ck_assert_int_ne(option_of(IPPROTO_TCP, TCP_NODELAY), 0);
+	ck_assert_int_ne(option_of(SOL_SOCKET, SO_KEEPALIVE), 0);
+	ck_assert_int_eq(option_of(IPPROTO_TCP, TCP_KEEPIDLE), 7);
+	close(client);
+}
+END_TEST
+
+START_TEST(options_of_tcp_do_nothing_at_a_path)
+{
+	struct muster_listen_options options = tuned;
+
+	options.host = NULL;
+	options.path = folder_path("socket");
+	ck_assert_int_eq(bind_to(options), 0);
+	ck_assert_int_eq(muster__listener_listen(&listener, 0, &error), 0);
+	ck_assert_int_eq(client_try_path(options.path), 0);
+}
+END_TEST
+
+START_TEST(what_the_system_refuses_to_set_is_an_error)
+{
+	struct muster_listen_options options = tuned;
+
+	options.keep_alive_delay_ms = 4000000000u;
+	ck_assert_int_eq(bind_to(options), -EINVAL);
+	ck_assert_str_eq(error.call, "setsockopt");
+	ck_assert_str_eq(error.address.text, "127.0.0.1");
+	ck_assert_int_eq(listener.fd, -1);
+}
+END_TEST
+
 START_TEST(a_port_can_be_bound_again_at_once)
 {
 	unsigned port;
@@ -402,6 +463,9 @@ int main(void)
 	tcase_add_checked_fixture(twins, NULL, unbind);
 	tcase_add_test(binding, binding_makes_a_stream_socket_that_does_not_listen_yet);
 	tcase_add_test(binding, a_port_can_be_bound_again_at_once);
+	tcase_add_test(binding, what_is_accepted_has_the_options_of_the_listener);
+	tcase_add_test(binding, options_of_tcp_do_nothing_at_a_path);
+	tcase_add_test(failing, what_the_system_refuses_to_set_is_an_error);
 	if (client_has_ipv6()) {
 		tcase_add_test(binding, without_a_host_both_families_are_bound);
 		tcase_add_test(binding, ipv6_only_binds_one);
