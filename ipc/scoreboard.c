@@ -5,6 +5,7 @@
 #include "ipc/scoreboard.h"
 
 #include "src/fd.h"
+#include "src/visitors.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct header {
 struct area {
 	struct header header;
 	struct muster__slot slots[MUSTER__SLOTS];
+	_Alignas(64) unsigned char visitors[]; /* a struct muster__visitors_area for as many processes */
 };
 
 struct muster__scoreboard {
@@ -32,11 +34,21 @@ struct muster__scoreboard {
 	bool taken[MUSTER__SLOTS];
 	unsigned rows[MUSTER__ROWS]; /* holders */
 	struct {
-		uint64_t accepted, dropped;
+		uint64_t accepted, dropped, refused;
 	} retired[MUSTER__ROWS]; /* what slots had counted when they were given back, and what was dropped here */
 	unsigned flying;
 	LIST_HEAD(, muster__board_watcher) watchers;
 };
+
+static size_t area_size(void)
+{
+	return sizeof(struct area) + muster__visitors_size(MUSTER__SLOTS);
+}
+
+static struct muster__visitors_area *visitors_of(const struct muster__scoreboard *board)
+{
+	return (struct muster__visitors_area *)board->area->visitors;
+}
 
 struct muster__scoreboard *muster__scoreboard_open(int fd)
 {
@@ -46,9 +58,9 @@ struct muster__scoreboard *muster__scoreboard_open(int fd)
 	if (board == NULL || fstat(fd, &status) < 0)
 		goto err;
 	errno = EINVAL;
-	if (status.st_size != sizeof *board->area)
+	if (status.st_size != (off_t)area_size())
 		goto err;
-	board->area = mmap(NULL, sizeof *board->area, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	board->area = mmap(NULL, area_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board->area == MAP_FAILED)
 		goto err;
 	board->fd = fd;
@@ -64,15 +76,20 @@ err:
 struct muster__scoreboard *muster__scoreboard_new(void)
 {
 	int fd = memfd_create("muster-scoreboard", MFD_CLOEXEC);
+	struct muster__scoreboard *board;
 
 	if (fd >= 0)
 		fd = muster__fd_above_standard(fd);
 	if (fd < 0)
 		return NULL;
-	if (ftruncate(fd, sizeof(struct area)) == 0)
-		return muster__scoreboard_open(fd);
-	muster__fd_close(&fd);
-	return NULL;
+	if (ftruncate(fd, (off_t)area_size()) < 0) {
+		muster__fd_close(&fd);
+		return NULL;
+	}
+	board = muster__scoreboard_open(fd);
+	if (board != NULL)
+		muster__visitors_seed(visitors_of(board));
+	return board;
 }
 
 int muster__scoreboard_fd(const struct muster__scoreboard *board)
@@ -90,7 +107,7 @@ void muster__scoreboard_free(struct muster__scoreboard *board)
 {
 	if (board == NULL || --board->holders > 0)
 		return;
-	munmap(board->area, sizeof *board->area);
+	munmap(board->area, area_size());
 	muster__fd_close(&board->fd);
 	free(board);
 }
@@ -119,6 +136,7 @@ void muster__scoreboard_give(struct muster__scoreboard *board, int slot)
 	for (row = 0; row < MUSTER__ROWS; row++) {
 		board->retired[row].accepted += atomic_load(&board->area->slots[slot].rows[row].accepted);
 		board->retired[row].dropped += atomic_load(&board->area->slots[slot].rows[row].dropped);
+		board->retired[row].refused += atomic_load(&board->area->slots[slot].rows[row].refused);
 	}
 	muster__scoreboard_zero(board, slot);
 	board->taken[slot] = false;
@@ -127,6 +145,7 @@ void muster__scoreboard_give(struct muster__scoreboard *board, int slot)
 void muster__scoreboard_zero(struct muster__scoreboard *board, int slot)
 {
 	memset(&board->area->slots[slot], 0, sizeof board->area->slots[slot]);
+	muster__visitors_forget(visitors_of(board), (unsigned)slot);
 }
 
 struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, int slot)
@@ -178,6 +197,23 @@ void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row)
 	board->retired[row].dropped++;
 }
 
+uint64_t muster__scoreboard_row_refused(const struct muster__scoreboard *board, unsigned row)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
+	uint64_t sum = board->retired[row].refused;
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].rows[row].refused, memory_order_relaxed);
+	return sum;
+}
+
+void muster__scoreboard_visitors(struct muster__scoreboard *board, const struct muster__slot *slot,
+				 struct muster__visitors *visitors)
+{
+	visitors->area = visitors_of(board);
+	visitors->own = (unsigned)(slot - board->area->slots);
+}
+
 unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 {
 	unsigned row;
@@ -190,9 +226,10 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board)
 		return 0;
 	board->rows[row] = 1;
 	/* Workers that live have counted in it for somebody else. */
-	board->retired[row].accepted = board->retired[row].dropped = 0;
+	board->retired[row].accepted = board->retired[row].dropped = board->retired[row].refused = 0;
 	board->retired[row].accepted = 0 - muster__scoreboard_row_accepted(board, row);
 	board->retired[row].dropped = 0 - muster__scoreboard_row_dropped(board, row);
+	board->retired[row].refused = 0 - muster__scoreboard_row_refused(board, row);
 	return row;
 }
 
@@ -290,6 +327,11 @@ void muster__slot_beat(struct muster__slot *slot)
 	uint64_t beat = atomic_load_explicit(&slot->beat, memory_order_relaxed);
 
 	atomic_store_explicit(&slot->beat, beat + 1, memory_order_relaxed);
+}
+
+void muster__slot_refused(struct muster__slot *slot, unsigned row)
+{
+	add(&slot->rows[row].refused, 1);
 }
 
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted)

@@ -16,6 +16,7 @@ struct muster__row {
 	atomic_uint open;
 	atomic_uint accepted;
 	atomic_uint dropped; /* beyond a limit */
+	atomic_uint refused; /* at the door of a server */
 };
 
 /*
@@ -34,6 +35,7 @@ struct muster__slot {
 };
 
 struct muster__scoreboard;
+struct muster__visitors;
 
 /* NULL with errno set. Counted: new gives one holder, share one more, free takes one. */
 struct muster__scoreboard *muster__scoreboard_new(void);
@@ -61,6 +63,13 @@ uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board,
 /* Those it has dropped, in the workers and here: count one that was dropped here. */
 uint64_t muster__scoreboard_row_dropped(const struct muster__scoreboard *board, unsigned row);
 void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row);
+
+/* The same, of those that were refused. */
+uint64_t muster__scoreboard_row_refused(const struct muster__scoreboard *board, unsigned row);
+
+/* What all workers know of addresses, as the one of this slot sees it. */
+void muster__scoreboard_visitors(struct muster__scoreboard *board, const struct muster__slot *slot,
+				 struct muster__visitors *visitors);
 
 /* A row of their own for the connections of one listener; 0, which is nobody's own, when all are taken. */
 unsigned muster__scoreboard_take_row(struct muster__scoreboard *board);
@@ -95,6 +104,7 @@ void muster__slot_opened(struct muster__slot *slot, unsigned row);
 void muster__slot_closed(struct muster__slot *slot, unsigned row);
 void muster__slot_dropped(struct muster__slot *slot, unsigned row);
 void muster__slot_beat(struct muster__slot *slot);
+void muster__slot_refused(struct muster__slot *slot, unsigned row);
 void muster__slot_decide(struct muster__slot *slot, uint64_t number, bool adopted);
 
 /* The primary's: was hand-over `number` given to a server? */

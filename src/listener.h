@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct muster__visitors;
 struct muster_loop;
 struct muster_server;
 
@@ -99,6 +100,9 @@ struct muster__count_ops {
 	bool (*has_room)(unsigned row, void *data);  /* limits beyond the server's own */
 	bool (*must_drop)(unsigned row, void *data); /* there is no room, and nobody is to wait for some */
 	void (*dropped)(unsigned row, void *data);
+	/* Both may be NULL. A connection closed at the door; what all processes know of addresses, false if they share nothing. */
+	void (*refused)(unsigned row, void *data);
+	bool (*visitors)(struct muster__visitors *visitors, void *data);
 };
 
 #endif

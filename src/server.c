@@ -7,14 +7,11 @@
 
 #include "src/address.h"
 #include "src/block_list.h"
-#include "src/census.h"
 #include "src/direct.h"
+#include "src/door.h"
 #include "src/error.h"
 #include "src/fd.h"
-#include "src/handlers.h"
-#include "src/lifecycle.h"
-#include "src/log.h"
-#include "src/preface.h"
+#include "src/server_state.h"
 #include "src/sized.h"
 #include "src/socket.h"
 
@@ -25,28 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROXY_TIMEOUT_MS 3000
-
-struct muster_server {
-	struct muster__object object;
-	struct muster__listeners on;
-	struct muster__sink sink;   /* for what feeds it */
-	struct muster__owner owner; /* for its sockets */
-	struct muster_server_options options;
-	struct muster__source *source; /* not NULL from listen to close */
-	unsigned connections;
-	struct muster__census census; /* with those that were sent to other processes */
-	bool ready;                   /* the source is bound */
-	bool listening_due;           /* on_listening has not been delivered yet */
-	bool error_due;
-	struct muster__log_limit refused; /* connections for want of memory: how often that is told */
-	struct muster__log_limit headers; /* the same, of headers that are none */
-	struct muster__prefaces prefaces; /* connections whose header has not come */
-	uint64_t refusals[MUSTER_REFUSAL_NO_HEADER + 1];
-	struct muster_error error;
-};
-
-#define EMIT(server, event, ...) MUSTER__EMIT(&(server)->on, struct muster_server_handlers, event, __VA_ARGS__)
+#define EMIT MUSTER__SERVER_EMIT
 
 static struct muster_server *server_of(struct muster__object *object)
 {
@@ -65,8 +41,6 @@ static void emit_error(struct muster_server *server, const struct muster_error *
 	muster_error_format(error, text, sizeof text);
 	muster__log(MUSTER_LOG_WARN, "server: %s", text);
 }
-
-static void drop_prefaces(struct muster_server *server);
 
 static void server_turn(struct muster__object *object)
 {
@@ -107,7 +81,7 @@ static void server_abandon(struct muster__object *object)
 	bool opened = object->life != MUSTER__FRESH;
 
 	drop_source(server);
-	drop_prefaces(server);
+	muster__door_drop_waiting(server);
 	muster__sockets_leave(object->loop, &server->owner);
 	if (opened)
 		EMIT(server, on_close, server);
@@ -115,25 +89,24 @@ static void server_abandon(struct muster__object *object)
 
 static void server_free(struct muster__object *object)
 {
-	muster_block_list_free(server_of(object)->options.block_list);
-	muster_block_list_free(server_of(object)->options.proxy_trusted);
-	muster__census_clear(&server_of(object)->census);
-	muster__listeners_clear(&server_of(object)->on);
-	free(server_of(object));
+	struct muster_server *server = server_of(object);
+
+	muster_block_list_free(server->options.block_list);
+	muster_block_list_free(server->options.allow_list);
+	muster_block_list_free(server->options.proxy_trusted);
+	muster__census_clear(&server->census);
+	muster__listeners_clear(&server->on);
+	free(server->visitors);
+	free(server);
 }
 
 static const struct muster__class server_class = { "server", server_turn, server_abandon, server_free };
 
 /* ---- the sink: what its source tells */
 
-static struct muster_server *server_of_sink(const struct muster__sink *sink)
-{
-	return MUSTER__CONTAINER(sink, struct muster_server, sink);
-}
-
 static void server_ready(struct muster__sink *sink)
 {
-	struct muster_server *server = server_of_sink(sink);
+	struct muster_server *server = muster__server_of_sink(sink);
 
 	server->ready = true;
 	server->listening_due = true;
@@ -142,7 +115,7 @@ static void server_ready(struct muster__sink *sink)
 
 static void server_failed(struct muster__sink *sink, const struct muster_error *error)
 {
-	struct muster_server *server = server_of_sink(sink);
+	struct muster_server *server = muster__server_of_sink(sink);
 
 	drop_source(server);
 	server->error = *error;
@@ -153,215 +126,17 @@ static void server_failed(struct muster__sink *sink, const struct muster_error *
 
 static void server_accept_failed(struct muster__sink *sink, int err)
 {
-	struct muster_server *server = server_of_sink(sink);
+	struct muster_server *server = muster__server_of_sink(sink);
 	struct muster_error error = { .code = err, .call = "accept" };
 
 	muster_server_address(server, &error.address);
 	emit_error(server, &error);
 }
 
-static void drop_connection(struct muster_server *server, int fd)
-{
-	const struct muster__count_ops *count = server->sink.loop->count_ops;
-	struct muster_address local = { 0 }, remote = { 0 };
-
-	if (count != NULL)
-		count->dropped(server->sink.row, server->sink.loop->ops_data);
-	if (MUSTER__HAVE(&server->on, struct muster_server_handlers, on_drop)) {
-		muster__address_local(&local, fd);
-		muster__address_remote(&remote, fd);
-		/* The end of a client that connects to a path has no name. */
-		if (local.family == MUSTER__FAMILY_UNIX)
-			local.family = remote.family = 0;
-	}
-	muster__fd_close(&fd);
-	EMIT(server, on_drop, server, &local, &remote);
-}
-
-static bool server_has_room(const struct muster__sink *sink)
-{
-	const struct muster_server *server = server_of_sink(sink);
-
-	return server->options.max_connections == 0 || server->connections < server->options.max_connections;
-}
-
-static bool server_takes(const struct muster__sink *sink)
-{
-	return server_has_room(sink) || server_of_sink(sink)->options.drop_max_connection;
-}
-
-static bool must_drop(const struct muster__sink *sink)
-{
-	const struct muster__count_ops *count = sink->loop->count_ops;
-
-	return count != NULL && count->must_drop(sink->row, sink->loop->ops_data);
-}
-
-static bool server_may_accept(const struct muster__sink *sink)
-{
-	const struct muster__count_ops *count = sink->loop->count_ops;
-
-	return count == NULL || count->has_room(sink->row, sink->loop->ops_data) || must_drop(sink);
-}
-
-/* ---- the door: counting, limits, options and on_connection are here, whoever accepted the connection */
-
-/* Closed before anybody is told of it. */
-static void refuse(struct muster_server *server, enum muster_refusal why, int fd)
-{
-	server->refusals[why]++;
-	muster__fd_close(&fd);
-}
-
-static void count_in(struct muster_server *server, unsigned row)
-{
-	const struct muster_loop *loop = server->object.loop;
-
-	server->connections++;
-	if (loop->count_ops != NULL)
-		loop->count_ops->opened(row, loop->ops_data);
-}
-
-static void count_out(struct muster_server *server, unsigned row)
-{
-	const struct muster_loop *loop = server->object.loop;
-
-	server->connections--;
-	if (loop->count_ops != NULL)
-		loop->count_ops->closed(row, loop->ops_data);
-	if (server->source != NULL && server->source->ops->room != NULL)
-		server->source->ops->room(server->source);
-	if (server->object.life == MUSTER__CLOSING && server->connections == 0)
-		muster__object_wake(&server->object);
-}
-
-static void no_memory(struct muster_server *server)
-{
-	if (muster__log_allowed(&server->refused))
-		server_accept_failed(&server->sink, -ENOMEM);
-}
-
-/* It is counted already. `proxy` NULL: it speaks for itself. */
-static void admit(struct muster_server *server, int fd, unsigned row, const struct muster__proxy *proxy)
-{
-	struct muster_socket *socket =
-		muster__socket_accepted(server->object.loop, fd, &server->options, &server->owner, row);
-
-	if (socket == NULL) {
-		count_out(server, row);
-		no_memory(server);
-	} else if (proxy != NULL && muster__socket_set_ends(socket, proxy) < 0) {
-		muster_socket_destroy(socket, 0);
-		no_memory(server);
-	} else {
-		EMIT(server, on_connection, server, socket);
-	}
-}
-
-static bool is_blocked(const struct muster_server *server, const struct sockaddr *client)
-{
-	return muster__block_list_blocks(server->options.block_list, client);
-}
-
-/* Whoever connects only to see whether we are there is no news. */
-static void note_header(struct muster_server *server, int fd, int err)
-{
-	struct muster_address address;
-	char text[160] = "somebody";
-
-	if (err == -ENODATA || err == -ECONNRESET || !muster__log_allowed(&server->headers))
-		return;
-	if (muster__address_remote(&address, fd) == 0)
-		muster_address_format(&address, text, sizeof text);
-	muster__log(MUSTER_LOG_WARN, "server: %s: %s header of the PROXY protocol: is it a proxy that speaks it?", text,
-		    err == -ETIMEDOUT ? "no" : "no valid");
-}
-
-static void on_header(struct muster__preface *preface, int fd, int err, const struct muster__proxy *proxy)
-{
-	struct muster_server *server = preface->data;
-
-	if (err == 0 && !(proxy->has_ends && is_blocked(server, &proxy->source.any))) {
-		admit(server, fd, preface->row, proxy->has_ends ? proxy : NULL);
-		return;
-	}
-	if (err < 0)
-		note_header(server, fd, err);
-	refuse(server, err < 0 ? MUSTER_REFUSAL_NO_HEADER : MUSTER_REFUSAL_BLOCKED, fd);
-	count_out(server, preface->row);
-}
-
-static void await_header(struct muster_server *server, int fd, unsigned row)
-{
-	unsigned timeout_ms = server->options.proxy_timeout_ms;
-
-	if (muster__preface_start(&server->prefaces, server->object.loop, fd,
-				  timeout_ms != 0 ? timeout_ms : PROXY_TIMEOUT_MS, row, on_header, server) == 0)
-		return;
-	muster__fd_close(&fd);
-	count_out(server, row);
-	no_memory(server);
-}
-
-static void drop_prefaces(struct muster_server *server)
-{
-	struct muster__preface *preface;
-
-	while ((preface = LIST_FIRST(&server->prefaces)) != NULL) {
-		unsigned row = preface->row;
-
-		muster__preface_drop(preface);
-		count_out(server, row);
-	}
-}
-
-/* Of a proxy only who it is; its clients are looked at when it has named them. At a path everybody is welcome. */
-static bool is_welcome(const struct muster_server *server, int fd)
-{
-	const struct muster_server_options *options = &server->options;
-	const struct muster_block_list *trusted = options->proxy_trusted;
-	struct muster__sockaddr peer = { .length = sizeof peer.storage };
-
-	if (options->proxy_protocol ? trusted == NULL : options->block_list == NULL)
-		return true;
-	if (getpeername(fd, &peer.any, &peer.length) < 0)
-		return !options->proxy_protocol;
-	if (options->proxy_protocol)
-		return peer.any.sa_family == AF_UNIX || muster__block_list_blocks(trusted, &peer.any);
-	return !is_blocked(server, &peer.any);
-}
-
-static void server_adopt(struct muster__sink *sink, int fd)
-{
-	struct muster_server *server = server_of_sink(sink);
-
-	if (!is_welcome(server, fd)) {
-		refuse(server, MUSTER_REFUSAL_BLOCKED, fd);
-		return;
-	}
-	if (!server_has_room(sink) || must_drop(sink)) {
-		drop_connection(server, fd);
-		return;
-	}
-	count_in(server, sink->row);
-	if (server->options.proxy_protocol)
-		await_header(server, fd, sink->row);
-	else
-		admit(server, fd, sink->row, NULL);
-}
-
 static const struct muster__sink_ops sink_ops = {
-	server_ready, server_failed, server_accept_failed, server_adopt, server_takes, server_may_accept,
+	server_ready,       server_failed,      server_accept_failed,
+	muster__door_adopt, muster__door_takes, muster__door_may_accept,
 };
-
-/* One of its sockets has been destroyed, or sent away. */
-static void connection_gone(struct muster__owner *owner, const struct muster_socket *socket)
-{
-	struct muster_server *server = MUSTER__CONTAINER(owner, struct muster_server, owner);
-
-	muster__census_socket_gone(&server->census, socket);
-	count_out(server, socket->row);
-}
 
 static struct muster_server *server_of_census(struct muster__census *census)
 {
@@ -388,8 +163,9 @@ struct muster_server *muster_socket_server(const struct muster_socket *socket)
 {
 	struct muster__owner *owner = socket->owner;
 
-	return owner != NULL && owner->gone == connection_gone ? MUSTER__CONTAINER(owner, struct muster_server, owner) :
-								 NULL;
+	return owner != NULL && owner->gone == muster__door_gone ?
+		       MUSTER__CONTAINER(owner, struct muster_server, owner) :
+		       NULL;
 }
 
 struct muster_server *muster_server_new_sized(struct muster_loop *loop, const struct muster_server_options *options,
@@ -412,8 +188,9 @@ struct muster_server *muster_server_new_sized(struct muster_loop *loop, const st
 		return muster__no_object(err);
 	}
 	server->sink = (struct muster__sink){ .ops = &sink_ops, .loop = loop };
-	server->owner = (struct muster__owner){ connection_gone, &server->census };
+	server->owner = (struct muster__owner){ muster__door_gone, &server->census };
 	muster__block_list_share(server->options.block_list);
+	muster__block_list_share(server->options.allow_list);
 	muster__block_list_share(server->options.proxy_trusted);
 	LIST_INIT(&server->prefaces);
 	muster__census_init(&server->census, loop, &census_ops);
@@ -548,7 +325,7 @@ void muster_server_destroy(struct muster_server *server)
 {
 	drop_source(server);
 	server->error_due = false;
-	drop_prefaces(server);
+	muster__door_drop_waiting(server);
 	muster__sockets_destroy(server->object.loop, &server->owner);
 	/* Those that were sent away are not ours to end, and it does not wait for them. */
 	muster__census_forget(&server->census);
@@ -606,7 +383,7 @@ int muster_server_get_connections(struct muster_server *server,
 
 uint64_t muster_server_refused(const struct muster_server *server, enum muster_refusal why)
 {
-	return why <= MUSTER_REFUSAL_NO_HEADER ? server->refusals[why] : 0;
+	return why < MUSTER__REFUSALS ? server->refusals[why] : 0;
 }
 
 void muster_server_set_max_connections(struct muster_server *server, unsigned max)

@@ -100,6 +100,16 @@ int muster__socket_set_ends(struct muster_socket *socket, const struct muster__p
 	return 0;
 }
 
+int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor)
+{
+	struct muster__rare *rare = muster__socket_rare(socket);
+
+	if (rare == NULL)
+		return -ENOMEM;
+	rare->visitor = visitor;
+	return 0;
+}
+
 void muster__socket_forget_ends(struct muster_socket *socket)
 {
 	if (socket->rare->ends == NULL)

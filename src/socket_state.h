@@ -52,6 +52,7 @@ struct muster__rare {
 	struct muster_error *error;           /* on_error is due with it */
 	struct evbuffer *unread;              /* bytes that were given back; never empty */
 	struct muster__ends *ends;            /* what a proxy said about the connection */
+	uint64_t visitor;                     /* what its address is counted as; 0: it is not */
 	struct muster__keep_alive keep_alive; /* wishes for the connection to come */
 	unsigned short type_of_service;       /* plus one; 0: none */
 };
@@ -123,6 +124,8 @@ void muster__socket_finish(struct muster_socket *socket);
 
 /* Its addresses are those that the proxy told. -ENOMEM. */
 int muster__socket_set_ends(struct muster_socket *socket, const struct muster__proxy *proxy);
+/* Its address is counted: its owner is told when it is gone. -ENOMEM. */
+int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor);
 void muster__socket_forget_ends(struct muster_socket *socket);
 
 /* No idle time-out. */

@@ -46,7 +46,13 @@ size_t muster__visitors_size(unsigned processes)
 	return sizeof(struct muster__visitors_area) + processes * sizeof(struct counts);
 }
 
-void muster__visitors_init(struct muster__visitors_area *area)
+void muster__visitors_init(struct muster__visitors_area *area, unsigned processes)
+{
+	memset(area, 0, muster__visitors_size(processes));
+	muster__visitors_seed(area);
+}
+
+void muster__visitors_seed(struct muster__visitors_area *area)
 {
 	/* Early in a boot there may be none; then it is as it was, and works. */
 	if (getrandom(&area->seed, sizeof area->seed, GRND_NONBLOCK) < 0)

@@ -18,10 +18,11 @@ struct muster__visitors {
 	unsigned own; /* its place among those that count there */
 };
 
-/* The size of an area for so many processes, which begins as zeros; pages nobody touches cost nothing. */
+/* The size of an area for so many processes, where pages nobody touches cost nothing. */
 size_t muster__visitors_size(unsigned processes);
-/* Once, before anybody counts. */
-void muster__visitors_init(struct muster__visitors_area *area);
+/* Memory, aligned to 64, becomes an empty area for so many processes. One that is shared has to be zeros already. */
+void muster__visitors_init(struct muster__visitors_area *area, unsigned processes);
+void muster__visitors_seed(struct muster__visitors_area *area);
 /* A process is gone, and with it its connections. */
 void muster__visitors_forget(struct muster__visitors_area *area, unsigned process);
 

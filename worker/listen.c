@@ -107,8 +107,26 @@ static void count_dropped(unsigned row, void *data)
 		muster__slot_dropped(self->slot, row);
 }
 
-const struct muster__count_ops muster__count_in_slot = { count_opened, count_closed, count_has_room, count_must_drop,
-							 count_dropped };
+static void count_refused(unsigned row, void *data)
+{
+	struct muster__self *self = data;
+
+	if (self->slot != NULL)
+		muster__slot_refused(self->slot, row);
+}
+
+static bool count_visitors(struct muster__visitors *visitors, void *data)
+{
+	struct muster__self *self = data;
+
+	if (self->slot != NULL)
+		muster__scoreboard_visitors(self->board, self->slot, visitors);
+	return self->slot != NULL;
+}
+
+const struct muster__count_ops muster__count_in_slot = {
+	count_opened, count_closed, count_has_room, count_must_drop, count_dropped, count_refused, count_visitors,
+};
 
 /* ---- the source */
 

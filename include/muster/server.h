@@ -41,6 +41,14 @@ struct muster_server_options {
 	bool proxy_protocol;
 	unsigned proxy_timeout_ms;               /* how long a header may take; 0 is 3,000 */
 	struct muster_block_list *proxy_trusted; /* with proxy_protocol: who alone may connect; NULL is everybody */
+	struct muster_block_list *allow_list; /* shared as block_list is, which goes before it: who alone is welcome */
+	/*
+	 * Limits of each client's address, of an IPv6 client's /64; they hold for all workers of a cluster together. Who is
+	 * over them is closed as he comes, and nothing is told. Clients at a path have no address, and no such limits.
+	 */
+	unsigned max_per_address;  /* connections that are open; 0 is no limit */
+	unsigned rate_per_address; /* connections in a second, at most 1,000,000; 0 is no limit */
+	unsigned rate_burst;       /* so many of them at once, after a pause; 0 is rate_per_address */
 };
 
 struct muster_listen_options {
@@ -64,8 +72,8 @@ struct muster_listen_options {
 	bool no_delay;                /* TCP_NODELAY */
 	bool keep_alive;              /* SO_KEEPALIVE ... */
 	unsigned keep_alive_delay_ms; /* ... idle time before the first probe; 0 leaves the system's */
-	unsigned defer_accept_ms;     /* TCP_DEFER_ACCEPT: the kernel keeps who says nothing for so long; whole seconds */
-	unsigned fast_open;           /* TCP_FASTOPEN: how many may wait with data in their SYN; 0 is none */
+	unsigned defer_accept_ms; /* TCP_DEFER_ACCEPT: the kernel keeps who says nothing for so long; whole seconds */
+	unsigned fast_open;       /* TCP_FASTOPEN: how many may wait with data in their SYN; 0 is none */
 };
 
 struct muster_server_handlers {
@@ -181,8 +189,10 @@ MUSTER_API void muster_server_set_max_connections(struct muster_server *server, 
 
 /* Why connections were closed before anybody was told of them. */
 enum muster_refusal {
-	MUSTER_REFUSAL_BLOCKED,   /* their address is not welcome: block_list, proxy_trusted */
-	MUSTER_REFUSAL_NO_HEADER, /* proxy_protocol: the header was wrong, or late */
+	MUSTER_REFUSAL_BLOCKED,     /* their address is not welcome: block_list, allow_list, proxy_trusted */
+	MUSTER_REFUSAL_NO_HEADER,   /* proxy_protocol: the header was wrong, or late */
+	MUSTER_REFUSAL_RATE,        /* rate_per_address */
+	MUSTER_REFUSAL_PER_ADDRESS, /* max_per_address */
 };
 
 /* How many, in this process, since the server was made. */

@@ -282,6 +282,37 @@ START_TEST(the_options_of_the_socket_are_as_the_worker_asked)
 }
 END_TEST
 
+/* Whichever worker has them, and though one dies that had some. */
+START_TEST(the_limit_of_an_address_is_one_over_all_workers)
+{
+	static const enum muster_policy policies[] = { MUSTER_POLICY_ROUND_ROBIN, MUSTER_POLICY_SHARED };
+	struct muster_cluster *cluster;
+	uint64_t refused;
+	unsigned more;
+
+	service.server.max_per_address = 4;
+	cluster = policy_cluster(policies[_i], 2);
+	connect_many(0, 4);
+	greet_many(0, 4);
+	connect_many(4, 2);
+	run_until_ended(clients[4]);
+	run_until_ended(clients[5]);
+	refused = muster__scoreboard_row_refused(cluster->board, LIST_FIRST(&cluster->listenings)->row);
+	ck_assert_uint_eq(refused, 2);
+	close_many(4, 2);
+	lines_record(MUSTER_LOG_ERROR);
+	kill(pid_of(cluster, 1), SIGKILL);
+	run_until_count(test_loop, counts.exit, 1);
+	run_until_idle(test_loop);
+	more = served[1];
+	connect_many(4, more);
+	greet_many(4, more);
+	close_many(4, more);
+	close_many(0, 4);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
 START_TEST(a_connection_arrives_with_its_addresses_and_bytes)
 {
 	struct muster_cluster *cluster = policy_cluster(MUSTER_POLICY_ROUND_ROBIN, 1);
@@ -1114,6 +1145,7 @@ static void add_hand_over(Suite *suite)
 	tcase_add_test(who, many_workers_share_a_listener_evenly);
 	tcase_add_test(who, a_listener_may_have_a_policy_of_its_own);
 	tcase_add_test(who, the_options_of_the_socket_are_as_the_worker_asked);
+	tcase_add_loop_test(who, the_limit_of_an_address_is_one_over_all_workers, 0, 2);
 	tcase_add_test(who, a_connection_arrives_with_its_addresses_and_bytes);
 	tcase_add_loop_test(many, a_worker_that_does_not_answer_gets_no_more_than_its_window, 0, 4);
 	tcase_add_test(many, when_nobody_can_take_one_the_kernel_holds_them);

@@ -484,8 +484,11 @@ static void count_dropped(unsigned row, void *data)
 
 static void set_limit(unsigned most)
 {
-	static const struct muster__count_ops ops = { count_opened, count_closed, below_limit, must_drop,
-						      count_dropped };
+	static const struct muster__count_ops ops = { .opened = count_opened,
+						      .closed = count_closed,
+						      .has_room = below_limit,
+						      .must_drop = must_drop,
+						      .dropped = count_dropped };
 
 	test_loop->count_ops = &ops;
 	limit = most;

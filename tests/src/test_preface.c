@@ -287,6 +287,33 @@ START_TEST(the_client_is_looked_for_on_the_block_list_and_not_the_proxy)
 }
 END_TEST
 
+static bool has_crowd(void *server)
+{
+	return muster_server_refused(server, MUSTER_REFUSAL_PER_ADDRESS) == 1;
+}
+
+START_TEST(the_limits_of_an_address_are_those_of_the_client)
+{
+	struct muster_server *server = serving((struct muster_server_options){ .max_per_address = 1 });
+	int clients[3], i;
+
+	for (i = 0; i < 3; i++) {
+		clients[i] = client_connect_port(server_port(server));
+		client_send_text(clients[i], i == 1 ? "PROXY TCP4 192.0.2.9 192.0.2.2 1 443\r\n" : HEADER);
+	}
+	run_until(test_loop, has_crowd, server);
+	run_until_count(test_loop, counts.connection, 2);
+	close(clients[0]);
+	run_until_count(test_loop, sockets.close, 1);
+	close(clients[2]);
+	clients[2] = client_connect_port(server_port(server));
+	client_send_text(clients[2], HEADER);
+	run_until_count(test_loop, counts.connection, 3);
+	close(clients[1]);
+	close(clients[2]);
+}
+END_TEST
+
 START_TEST(only_proxies_that_are_trusted_may_connect)
 {
 	struct muster_block_list *trusted = muster_block_list_new();
@@ -414,6 +441,7 @@ int main(void)
 	tcase = add_loop_case(suite, "ends");
 	tcase_add_test(tcase, a_connection_counts_while_its_header_has_not_come);
 	tcase_add_test(tcase, the_client_is_looked_for_on_the_block_list_and_not_the_proxy);
+	tcase_add_test(tcase, the_limits_of_an_address_are_those_of_the_client);
 	tcase_add_test(tcase, only_proxies_that_are_trusted_may_connect);
 	tcase_add_test(tcase, a_proxy_at_a_path_is_trusted);
 	tcase_add_test(tcase, a_server_that_closes_waits_for_headers);

@@ -3,6 +3,7 @@
 #include "tests/support/counts.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/folder.h"
+#include "tests/support/lines.h"
 #include "tests/support/loop.h"
 #include "tests/support/net.h"
 #include "tests/support/process.h"
@@ -625,6 +626,122 @@ START_TEST(a_list_blocks_nobody_at_a_path)
 }
 END_TEST
 
+START_TEST(an_allow_list_lets_nobody_else_in)
+{
+	struct muster_server *server = serving((struct muster_server_options){ .allow_list = list });
+	int stranger, friend;
+
+	ck_assert_int_eq(muster_block_list_add_cidr(list, "127.0.0.2/32"), 0);
+	stranger = connect_from("127.0.0.1", server_port(server));
+	friend = connect_from("127.0.0.2", server_port(server));
+	run_until_count(test_loop, counts.connection, 1);
+	run_until_idle(test_loop);
+	client_expect_end(stranger);
+	ck_assert_uint_eq(counts.connection, 1);
+	ck_assert_uint_eq(muster_server_refused(server, MUSTER_REFUSAL_BLOCKED), 1);
+	close(stranger);
+	close(friend);
+}
+END_TEST
+
+/* ---- Limits of an address. */
+
+static bool has_refused(void *server)
+{
+	return muster_server_refused(server, MUSTER_REFUSAL_PER_ADDRESS) +
+		       muster_server_refused(server, MUSTER_REFUSAL_RATE) >
+	       0;
+}
+
+static bool is_empty(void *server)
+{
+	return muster_server_connections(server) == 0;
+}
+
+START_TEST(an_address_has_no_more_connections_than_it_may)
+{
+	struct muster_server *server;
+	int first, second, third, other;
+
+	counts.sockets = &sockets;
+	server = serving((struct muster_server_options){ .max_per_address = 2 });
+	first = connect_from("127.0.0.1", server_port(server));
+	second = connect_from("127.0.0.1", server_port(server));
+	lines_record(MUSTER_LOG_WARN);
+	run_until_count(test_loop, counts.connection, 2);
+	third = connect_from("127.0.0.1", server_port(server));
+	other = connect_from("127.0.0.2", server_port(server));
+	run_until_count(test_loop, counts.connection, 3);
+	run_until(test_loop, has_refused, server);
+	client_expect_end(third);
+	ck_assert_uint_eq(counts.drop, 0);
+	ck_assert_uint_eq(lines_with("127.0.0.1 is at its limit"), 1);
+	close(third);
+	close(first);
+	close(second);
+	close(other);
+	run_until(test_loop, is_empty, server);
+	first = connect_from("127.0.0.1", server_port(server));
+	run_until_count(test_loop, counts.connection, 4);
+	ck_assert_uint_eq(muster_server_refused(server, MUSTER_REFUSAL_PER_ADDRESS), 1);
+	close(first);
+}
+END_TEST
+
+START_TEST(an_address_comes_no_faster_than_it_may)
+{
+	struct muster_server *server =
+		serving((struct muster_server_options){ .rate_per_address = 1, .rate_burst = 3 });
+	int clients[4], other, i;
+
+	lines_record(MUSTER_LOG_WARN);
+	for (i = 0; i < 4; i++)
+		clients[i] = connect_from("127.0.0.1", server_port(server));
+	run_until(test_loop, has_refused, server);
+	other = connect_from("127.0.0.2", server_port(server));
+	run_until_count(test_loop, counts.connection, 4);
+	ck_assert_uint_eq(muster_server_refused(server, MUSTER_REFUSAL_RATE), 1);
+	client_expect_end(clients[3]);
+	for (i = 0; i < 4; i++)
+		close(clients[i]);
+	close(other);
+}
+END_TEST
+
+/* A dropped connection is none of its address'. */
+START_TEST(who_finds_no_room_takes_none_from_his_address)
+{
+	struct muster_server *server =
+		serving((struct muster_server_options){ .max_connections = 1, .max_per_address = 2 });
+	int first = connect_from("127.0.0.1", server_port(server)), more, i;
+
+	run_until_count(test_loop, counts.connection, 1);
+	for (i = 1; i <= 5; i++) {
+		more = connect_from("127.0.0.1", server_port(server));
+		run_until_count(test_loop, counts.drop, (unsigned)i);
+		close(more);
+	}
+	ck_assert_uint_eq(muster_server_refused(server, MUSTER_REFUSAL_PER_ADDRESS), 0);
+	close(first);
+}
+END_TEST
+
+START_TEST(a_path_knows_no_limits_of_addresses)
+{
+	struct muster_server_options options = { .max_per_address = 1, .rate_per_address = 1, .allow_list = list };
+	struct muster_server *server = new_server(test_loop, &options, &counts);
+	const char *path = folder_path("socket");
+	int first, second;
+
+	ck_assert_int_eq(muster_server_listen(server, &(struct muster_listen_options){ .path = path }), 0);
+	first = client_connect_path(path);
+	second = client_connect_path(path);
+	run_until_count(test_loop, counts.connection, 2);
+	close(first);
+	close(second);
+}
+END_TEST
+
 START_TEST(a_server_keeps_its_list)
 {
 	struct muster_server *server = serving((struct muster_server_options){ .block_list = list });
@@ -880,6 +997,11 @@ static void add_block_list_tests(Suite *suite)
 	tcase_add_test(blocking, a_blocked_peer_is_blocked_before_the_limit_counts);
 	tcase_add_test(blocking, an_ipv4_rule_blocks_on_a_server_of_both_families);
 	tcase_add_test(blocking, a_list_blocks_nobody_at_a_path);
+	tcase_add_test(blocking, an_allow_list_lets_nobody_else_in);
+	tcase_add_test(blocking, an_address_has_no_more_connections_than_it_may);
+	tcase_add_test(blocking, an_address_comes_no_faster_than_it_may);
+	tcase_add_test(blocking, who_finds_no_room_takes_none_from_his_address);
+	tcase_add_test(blocking, a_path_knows_no_limits_of_addresses);
 	tcase_add_test(blocking, a_server_keeps_its_list);
 	tcase_add_test(blocking, connecting_to_a_blocked_address_is_an_error);
 	tcase_add_test(blocking, a_name_whose_addresses_are_blocked_is_an_error);

@@ -21,7 +21,7 @@ static void make_area(void)
 	size = muster__visitors_size(PROCESSES);
 	here.area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(here.area, MAP_FAILED);
-	muster__visitors_init(here.area);
+	muster__visitors_init(here.area, PROCESSES);
 	here.own = 0;
 	there = here;
 	there.own = 3;
