@@ -19,7 +19,7 @@ struct muster__app_listener {
 	const char *name;
 	struct muster_listen_options listen;
 	struct muster_server_options server;
-	unsigned timeout_ms;
+	unsigned timeout_ms, first_byte_timeout_ms;
 };
 
 /* What musterd runs in a worker instead of a function of the user's. */
@@ -28,6 +28,7 @@ struct muster__app {
 	enum muster__builtin builtin;
 	const char *module, *config; /* instead: the path of a module, and its configuration as JSON text or NULL */
 	struct muster_connect_options upstream; /* of proxy */
+	unsigned upstream_proxy;                /* the version of the PROXY protocol spoken there; 0: none */
 	const struct muster__app_listener *listeners;
 	size_t listener_count;
 };

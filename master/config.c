@@ -23,6 +23,9 @@ enum {
 	FILES_MAX = 1 << 30,
 	BACKOFF_MAX = 3600000,
 	FD_NAME_MAX = 255, /* systemd's */
+	RATE_MAX = 1000000,
+	KEEP_ALIVE_MAX = 32767000, /* the kernel's bound */
+	DEFER_MAX = 120000,
 };
 
 static void check_restart(struct muster__reader *reader, const struct muster__node *node);
@@ -70,6 +73,12 @@ static const struct muster__choice readinesses[] = {
 	{ NULL, 0 },
 };
 
+static const struct muster__choice proxies[] = {
+	{ "v1", 1 },
+	{ "v2", 2 },
+	{ NULL, 0 },
+};
+
 static const struct muster__choice builtins[] = {
 	{ "echo", MUSTER__BUILTIN_ECHO },
 	{ "discard", MUSTER__BUILTIN_DISCARD },
@@ -107,9 +116,21 @@ static const struct muster__key listener_keys[] = {
 	{ "overflow", MUSTER__KIND_CHOICE, LISTENER(overflow), .choices = overflows,
 	  .fallback = MUSTER__OVERFLOW_WAIT },
 	{ "timeout", MUSTER__KIND_NUMBER, LISTENER(timeout_ms), .max = MUSTER__MILLISECONDS_MAX },
+	{ "first_byte_timeout", MUSTER__KIND_NUMBER, LISTENER(first_byte_timeout_ms), .max = MUSTER__MILLISECONDS_MAX },
+	{ "allow", MUSTER__KIND_NETWORKS, LISTENER(allow) },
+	{ "deny", MUSTER__KIND_NETWORKS, LISTENER(deny) },
+	{ "max_per_address", MUSTER__KIND_NUMBER, LISTENER(max_per_address), .max = CONNECTIONS_MAX },
+	{ "rate_per_address", MUSTER__KIND_NUMBER, LISTENER(rate_per_address), .max = RATE_MAX },
+	{ "rate_burst", MUSTER__KIND_NUMBER, LISTENER(rate_burst), .min = 1, .max = RATE_MAX },
+	{ "proxy_protocol", MUSTER__KIND_BOOL, LISTENER(proxy_protocol) },
+	{ "proxy_timeout", MUSTER__KIND_NUMBER, LISTENER(proxy_timeout_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX },
+	{ "proxy_trusted", MUSTER__KIND_NETWORKS, LISTENER(proxy_trusted) },
 	{ "allow_half_open", MUSTER__KIND_BOOL, LISTENER(allow_half_open) },
 	{ "no_delay", MUSTER__KIND_BOOL, LISTENER(no_delay) },
 	{ "keep_alive", MUSTER__KIND_BOOL, LISTENER(keep_alive) },
+	{ "keep_alive_delay", MUSTER__KIND_NUMBER, LISTENER(keep_alive_delay_ms), .min = 1, .max = KEEP_ALIVE_MAX },
+	{ "defer_accept", MUSTER__KIND_NUMBER, LISTENER(defer_accept_ms), .max = DEFER_MAX },
+	{ "fast_open", MUSTER__KIND_NUMBER, LISTENER(fast_open), .max = 65535 },
 	{ "ipv6_only", MUSTER__KIND_BOOL, LISTENER(ipv6_only) },
 	{ "readable_all", MUSTER__KIND_BOOL, LISTENER(readable_all) },
 	{ "writable_all", MUSTER__KIND_BOOL, LISTENER(writable_all) },
@@ -150,6 +171,7 @@ static const struct muster__key upstream_keys[] = {
 	{ "host", MUSTER__KIND_TEXT, APPLICATION(upstream_host) },
 	{ "port", MUSTER__KIND_NUMBER, APPLICATION(upstream_port), .min = 1, .max = 65535 },
 	{ "path", MUSTER__KIND_SOCKET, APPLICATION(upstream_path) },
+	{ "proxy_protocol", MUSTER__KIND_CHOICE, APPLICATION(upstream_proxy), .choices = proxies },
 };
 static const struct muster__grammar upstream_object = { upstream_keys, MUSTER__COUNT_OF(upstream_keys),
 							check_upstream };
@@ -305,6 +327,30 @@ static void check_fd_name(struct muster__reader *reader, const struct muster__no
 			     "is no name that systemd can give: it has a colon, or is too long");
 }
 
+/* Keys that would do nothing. */
+static void check_idle_keys(struct muster__reader *reader, const struct muster__node *node)
+{
+	static const char *const of_proxies[] = { "proxy_timeout", "proxy_trusted", NULL };
+	static const char *const of_addresses[] = { "allow", "deny", "max_per_address", "rate_per_address", NULL };
+	static const char *const of_tcp[] = { "ipv6_only", "keep_alive_delay", "defer_accept",
+					      "fast_open", "proxy_trusted",    NULL };
+	static const char *const of_rates[] = { "rate_burst", NULL }, *const of_probes[] = { "keep_alive_delay", NULL };
+	const struct muster__config_listener *listener = node->base;
+	bool is_path = has(node->value, "path");
+
+	if (!listener->proxy_protocol)
+		refuse_keys(reader, node->at, node->value, of_proxies, "has no meaning without \"proxy_protocol\"");
+	if (!has(node->value, "rate_per_address"))
+		refuse_keys(reader, node->at, node->value, of_rates, "has no meaning without \"rate_per_address\"");
+	if (is_path)
+		refuse_keys(reader, node->at, node->value, of_tcp, "cannot stand beside \"path\"");
+	else if (!listener->keep_alive)
+		refuse_keys(reader, node->at, node->value, of_probes, "has no meaning without \"keep_alive\"");
+	if (is_path && !listener->proxy_protocol)
+		refuse_keys(reader, node->at, node->value, of_addresses,
+			    "has no meaning at a \"path\" without \"proxy_protocol\"");
+}
+
 static void check_listener(struct muster__reader *reader, const struct muster__node *node)
 {
 	struct muster__config_listener *listener = node->base;
@@ -312,14 +358,14 @@ static void check_listener(struct muster__reader *reader, const struct muster__n
 
 	if (has(node->value, "fd_name")) {
 		check_fd_name(reader, node);
+		check_idle_keys(reader, node);
 		name_listener(reader, listener, node->value);
 		return;
 	}
 	check_place(reader, node);
-	if (is_path && has(node->value, "ipv6_only"))
-		complain_key(reader, node->at, "ipv6_only", "cannot stand beside \"path\"");
 	if (is_path && listener->policy == MUSTER_POLICY_REUSE_PORT)
 		complain_key(reader, node->at, "policy", "\"reuse-port\" needs a port, a path cannot have it");
+	check_idle_keys(reader, node);
 	if (!is_path && has(node->value, "readable_all"))
 		complain_key(reader, node->at, "readable_all", "has no meaning without \"path\"");
 	if (!is_path && has(node->value, "writable_all"))
@@ -496,7 +542,9 @@ static bool link_listener(struct muster__reader *reader, const struct muster__js
 /* A server that is not ours sees to its connections itself; a key that did nothing would be a trap. */
 static void check_linked(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value)
 {
-	static const char *const keys[] = { "timeout", "allow_half_open", "no_delay", "keep_alive", NULL };
+	static const char *const keys[] = { "timeout",        "first_byte_timeout", "allow_half_open",  "allow",
+					    "deny",           "max_per_address",    "rate_per_address", "rate_burst",
+					    "proxy_protocol", "proxy_timeout",      "proxy_trusted",    NULL };
 	const struct muster__config *config = reader->config;
 
 	if (config->applications[config->listeners[at->index].application].exec)

@@ -48,6 +48,12 @@ struct muster__config_life {
 	bool cpu_affinity;
 };
 
+/* Both NULL if not given. The texts come first: they are dumped as a list of words. */
+struct muster__networks {
+	char **texts; /* as they were written, ended by a NULL */
+	struct muster_block_list *list;
+};
+
 struct muster__config_application {
 	char *name;
 	enum muster__builtin builtin; /* 0: a module or a program */
@@ -59,8 +65,9 @@ struct muster__config_application {
 	char *directory;     /* where its workers run; NULL of a builtin */
 	char *upstream_host; /* a proxy has host and port, ... */
 	unsigned upstream_port;
-	char *upstream_path; /* ... or a path; without it this is NULL */
-	char *user, *group;  /* as given */
+	char *upstream_path;     /* ... or a path; without it this is NULL */
+	unsigned upstream_proxy; /* the version of the PROXY protocol to speak there; 0: none */
+	char *user, *group;      /* as given */
 	bool clean_env;
 	struct muster__privileges privileges; /* what follows from this and the top level */
 	unsigned workers;
@@ -81,6 +88,12 @@ struct muster__config_listener {
 	unsigned max_connections;  /* over all workers; 0: no limit */
 	unsigned timeout_ms;       /* 0: none */
 	enum muster__overflow overflow;
+	unsigned first_byte_timeout_ms;
+	bool proxy_protocol;
+	unsigned proxy_timeout_ms; /* 0 is the library's default */
+	struct muster__networks proxy_trusted, allow, deny;
+	unsigned max_per_address, rate_per_address, rate_burst;
+	unsigned keep_alive_delay_ms, defer_accept_ms, fast_open;
 	bool allow_half_open;
 	bool no_delay;
 	bool keep_alive;

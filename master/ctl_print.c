@@ -39,16 +39,17 @@ void muster__ctl_print_workers(const json_t *workers)
 
 void muster__ctl_print_listeners(const json_t *listeners)
 {
-	char connections[24], accepted[24];
+	char connections[24], accepted[24], refused[24];
 	const json_t *listener;
 	size_t i;
 
-	printf("%-12s %-24s %-18s %-12s %11s %10s\n", "listener", "address", "policy", "application", "connections",
-	       "accepted");
+	printf("%-12s %-24s %-18s %-12s %11s %10s %8s\n", "listener", "address", "policy", "application", "connections",
+	       "accepted", "refused");
 	json_array_foreach(listeners, i, listener)
-		printf("%-12s %-24s %-18s %-12s %11s %10s\n", text_of(listener, "name"), text_of(listener, "address"),
-		       text_of(listener, "policy"), text_of(listener, "application"),
-		       number_of(listener, "connections", connections), number_of(listener, "accepted", accepted));
+		printf("%-12s %-24s %-18s %-12s %11s %10s %8s\n", text_of(listener, "name"),
+		       text_of(listener, "address"), text_of(listener, "policy"), text_of(listener, "application"),
+		       number_of(listener, "connections", connections), number_of(listener, "accepted", accepted),
+		       number_of(listener, "refused", refused));
 }
 
 /* Where there is more than one, or something to tell of the last reload. */

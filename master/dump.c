@@ -164,6 +164,7 @@ static json_t *dump_key(const struct muster__config *config, const struct muster
 	case MUSTER__KIND_SOCKET:
 	case MUSTER__KIND_TARGET: return dump_text(key, base);
 	case MUSTER__KIND_APPLICATION: return dump_application(config, key, base);
+	case MUSTER__KIND_NETWORKS: /* their texts come first */
 	case MUSTER__KIND_PROGRAM: return dump_words(key, base);
 	case MUSTER__KIND_VARIABLES: return dump_variables(key, base);
 	/* What was included is part of it now. */

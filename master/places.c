@@ -60,13 +60,25 @@ static int plan_listener(struct muster__app_listener *plan, const struct muster_
 			.readable_all = listener->readable_all,
 			.writable_all = listener->writable_all,
 			.policy = listener->policy,
+			.no_delay = listener->no_delay,
+			.keep_alive = listener->keep_alive,
+			.keep_alive_delay_ms = listener->keep_alive_delay_ms,
+			.defer_accept_ms = listener->defer_accept_ms,
+			.fast_open = listener->fast_open,
 		},
 		.server = {
 			.allow_half_open = listener->allow_half_open,
-			.no_delay = listener->no_delay,
-			.keep_alive = listener->keep_alive,
+			.block_list = listener->deny.list,
+			.allow_list = listener->allow.list,
+			.max_per_address = listener->max_per_address,
+			.rate_per_address = listener->rate_per_address,
+			.rate_burst = listener->rate_burst,
+			.proxy_protocol = listener->proxy_protocol,
+			.proxy_timeout_ms = listener->proxy_timeout_ms,
+			.proxy_trusted = listener->proxy_trusted.list,
 		},
 		.timeout_ms = listener->timeout_ms,
+		.first_byte_timeout_ms = listener->first_byte_timeout_ms,
 	};
 	if (listener->path != NULL && (plan->listen.path = strdup(listener->path)) == NULL)
 		return -ENOMEM;

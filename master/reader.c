@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
+#include <muster/block_list.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,11 +341,56 @@ static void read_json(struct muster__reader *reader, const struct muster__node *
 		muster__complain_kind(reader, node->at, "an object", node->value);
 }
 
+/* An address, or a network: its host bits may be set, as people write them. */
+static void read_network(struct muster__reader *reader, const struct muster__json_path *at, const json_t *value,
+			 struct muster_block_list *list)
+{
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	int err =
+		strchr(text, '/') ? muster_block_list_add_cidr(list, text) : muster_block_list_add_address(list, text);
+
+	if (err == -ENOMEM)
+		reader->err = err;
+	else if (err == -ERANGE)
+		muster__complain(reader, at, "\"%s\" has a longer prefix than addresses have bits", text);
+	else if (err < 0)
+		muster__complain_kind(reader, at, "an IP address, or a network as \"10.0.0.0/8\"", value);
+}
+
+static void read_networks(struct muster__reader *reader, const struct muster__node *node)
+{
+	struct muster__networks *networks = slot_of(node->key, node->base);
+	struct muster__json_path step = { .parent = node->at };
+	size_t count = json_array_size(node->value);
+	const char *text;
+
+	/* Of an empty list nobody can tell whether nobody is meant, or everybody. */
+	if (count == 0) {
+		muster__complain_kind(reader, node->at, "an array of at least one address or network", node->value);
+		return;
+	}
+	networks->list = muster_block_list_new();
+	if (!networks->list)
+		reader->err = -ENOMEM;
+	networks->texts = put_strings(reader, node, count);
+	for (; networks->list && networks->texts && step.index < count; step.index++) {
+		read_network(reader, &step, json_array_get(node->value, step.index), networks->list);
+		text = json_string_value(json_array_get(node->value, step.index));
+		muster__put_text(reader, &networks->texts[step.index], strdup(text ? text : ""));
+	}
+}
+
 static void free_strings(char **strings)
 {
 	for (char **each = strings; each && *each; each++)
 		free(*each);
 	free(strings);
+}
+
+static void free_networks(const struct muster__networks *networks)
+{
+	free_strings(networks->texts);
+	muster_block_list_free(networks->list);
 }
 
 /* Containers. */
@@ -510,6 +556,7 @@ static void read_value(struct muster__reader *reader, const struct muster__node 
 		[MUSTER__KIND_VARIABLES] = read_variables,
 		[MUSTER__KIND_JSON] = read_json,
 		[MUSTER__KIND_PATTERNS] = read_patterns,
+		[MUSTER__KIND_NETWORKS] = read_networks,
 	};
 
 	functions[node->key->kind](reader, node);
@@ -538,6 +585,8 @@ void muster__free_values(const struct muster__grammar *object, void *base)
 			free(*(char **)slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_PROGRAM || key->kind == MUSTER__KIND_VARIABLES)
 			free_strings(*(char ***)slot_of(key, base));
+		else if (key->kind == MUSTER__KIND_NETWORKS)
+			free_networks(slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_OBJECT)
 			muster__free_values(key->object, slot_of(key, base));
 		else if (key->kind == MUSTER__KIND_LIST || key->kind == MUSTER__KIND_MAP)

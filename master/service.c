@@ -286,6 +286,7 @@ static void plan_builtin(struct muster__service_app *app, const struct muster__c
 	app->plan.upstream = (struct muster_connect_options){ .host = from->upstream_host,
 							      .port = from->upstream_port,
 							      .path = from->upstream_path };
+	app->plan.upstream_proxy = from->upstream_proxy;
 	muster__cluster_set_app(app->cluster, &app->plan);
 }
 

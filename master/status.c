@@ -59,13 +59,15 @@ static json_t *listener_status(const struct muster__service_app *app, const stru
 
 	if (muster__address_local(&address, listening->socket.fd) == 0)
 		muster_address_format(&address, text, sizeof text);
-	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:i,s:i,s:I,s:I,s:i,s:b}", "name", listening->name != NULL ? listening->name : text,
-		"address", text, "policy", policy_names[listening->policy], "application", app->plan.name, "workers",
-		(int)listening->member_count, "connections", (int)muster__scoreboard_row_open(board, listening->row),
-		"accepted", (json_int_t)muster__scoreboard_row_accepted(board, listening->row), "dropped",
-		(json_int_t)muster__scoreboard_row_dropped(board, listening->row), "waiting",
-		(int)listening->returned_count, "accepting", (int)listening->acceptor.wanted);
+	return json_pack("{s:s,s:s,s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:i,s:b}", "name",
+			 listening->name != NULL ? listening->name : text, "address", text, "policy",
+			 policy_names[listening->policy], "application", app->plan.name, "workers",
+			 (int)listening->member_count, "connections",
+			 (int)muster__scoreboard_row_open(board, listening->row), "accepted",
+			 (json_int_t)muster__scoreboard_row_accepted(board, listening->row), "dropped",
+			 (json_int_t)muster__scoreboard_row_dropped(board, listening->row), "refused",
+			 (json_int_t)muster__scoreboard_row_refused(board, listening->row), "waiting",
+			 (int)listening->returned_count, "accepting", (int)listening->acceptor.wanted);
 }
 
 /* New ones are put in front; people expect the order of the file. */

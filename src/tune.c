@@ -92,6 +92,23 @@ int muster__tune_listener(int fd, const struct muster_listen_options *options)
 	return err;
 }
 
+int muster__tune_listener_again(int fd, const struct muster_listen_options *options)
+{
+	int err = 0;
+
+	if (!muster__tune_is_tcp(fd))
+		return 0;
+	if (!options->no_delay)
+		err = set(fd, IPPROTO_TCP, TCP_NODELAY, 0);
+	if (err == 0 && !options->keep_alive)
+		err = set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+	if (err == 0 && options->defer_accept_ms == 0)
+		err = set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
+	if (err == 0 && options->fast_open == 0)
+		err = set(fd, IPPROTO_TCP, TCP_FASTOPEN, 0);
+	return err < 0 ? err : muster__tune_listener(fd, options);
+}
+
 int muster__tune_type_of_service(int fd, unsigned value)
 {
 	int domain = domain_of(fd);

@@ -15,6 +15,8 @@ int muster__tune_reset_on_close(int fd);
 bool muster__tune_is_tcp(int fd);
 /* What the options say of the listening socket. */
 int muster__tune_listener(int fd, const struct muster_listen_options *options);
+/* The same on one that may have other options already: what is not wanted any more is turned off. */
+int muster__tune_listener_again(int fd, const struct muster_listen_options *options);
 
 /* When probes begin, how they follow each other, and how many are lost before the connection is; zeros are defaults. */
 struct muster__keep_alive {

@@ -1,14 +1,9 @@
 /* echo: what comes in goes out, no faster than it is taken. */
 #include "ipc/plan.h"
 #include "worker/app.h"
+#include "worker/app_limits.h"
 
 #include <muster/socket.h>
-
-static void on_timeout(struct muster_socket *socket, void *data)
-{
-	(void)data;
-	muster_socket_destroy(socket, 0);
-}
 
 /* Clients that reset are everyday life, not lines in a log. */
 static void on_error(struct muster_socket *socket, const struct muster_error *error, void *data)
@@ -18,12 +13,12 @@ static void on_error(struct muster_socket *socket, const struct muster_error *er
 
 void muster__echo_connection(struct muster_server *server, struct muster_socket *socket, void *data)
 {
-	static const struct muster_socket_handlers on = { .on_timeout = on_timeout, .on_error = on_error };
+	static const struct muster_socket_handlers on = { .on_error = on_error };
 	const struct muster__app_server *context = data;
 
 	(void)server;
 	muster_socket_on(socket, &on, NULL);
-	if (context->listener->timeout_ms != 0)
-		muster_socket_set_timeout(socket, context->listener->timeout_ms);
+	if (muster__app_limit(socket, context->listener) < 0)
+		muster_socket_destroy(socket, 0);
 	muster_socket_pipe(socket, socket);
 }

@@ -4,7 +4,9 @@
  */
 #include "ipc/plan.h"
 #include "src/log.h"
+#include "src/proxy_protocol.h"
 #include "worker/app.h"
+#include "worker/app_limits.h"
 
 #include <muster/muster.h>
 #include <stdlib.h>
@@ -27,12 +29,6 @@ static void on_error(struct muster_socket *socket, const struct muster_error *er
 	muster__log(MUSTER_LOG_WARN, "application %s: upstream: %s", proxy->app->name, text);
 }
 
-static void on_timeout(struct muster_socket *socket, void *data)
-{
-	(void)data;
-	muster_socket_destroy(socket, 0);
-}
-
 /* After a failure nothing the other side still sends has a reader; after a clean end what is queued has one. */
 static void on_close(struct muster_socket *socket, bool had_error, void *data)
 {
@@ -53,7 +49,6 @@ static void on_close(struct muster_socket *socket, bool had_error, void *data)
 
 static const struct muster_socket_handlers on = {
 	.on_error = on_error,
-	.on_timeout = on_timeout,
 	.on_close = on_close,
 };
 
@@ -72,13 +67,37 @@ static struct muster_socket *upstream_new(struct muster_loop *loop, struct proxy
 	return NULL;
 }
 
-static int join(struct proxy *proxy, unsigned timeout_ms)
+static bool to_sockaddr(struct muster__sockaddr *out, const struct muster_address *address)
 {
-	int err = muster_socket_pipe(proxy->client, proxy->upstream);
+	return address->family != MUSTER__FAMILY_UNIX && muster__sockaddr_ip(out, address->text, address->port) == 0;
+}
+
+/* Before all else: for whom this connection is. The ends of a path have no names worth telling. */
+static int introduce(const struct proxy *proxy)
+{
+	char header[MUSTER__PROXY_WRITTEN_MAX];
+	struct muster_address from, to;
+	struct muster__sockaddr source, destination;
+	bool known = muster_socket_remote_address(proxy->client, &from) == 0 &&
+		     muster_socket_local_address(proxy->client, &to) == 0 && to_sockaddr(&source, &from) &&
+		     to_sockaddr(&destination, &to);
+
+	if (proxy->app->upstream_proxy == 0)
+		return 0;
+	return muster_socket_write(proxy->upstream, header,
+				   muster__proxy_write(header, proxy->app->upstream_proxy, known ? &source : NULL,
+						       known ? &destination : NULL));
+}
+
+static int join(struct proxy *proxy, const struct muster__app_listener *listener)
+{
+	int err = introduce(proxy);
 
 	if (err == 0)
-		err = muster_socket_pipe(proxy->upstream, proxy->client);
-	return err == 0 ? muster_socket_set_timeout(proxy->client, timeout_ms) : err;
+		err = muster__app_limit(proxy->client, listener);
+	if (err == 0)
+		err = muster_socket_pipe(proxy->client, proxy->upstream);
+	return err == 0 ? muster_socket_pipe(proxy->upstream, proxy->client) : err;
 }
 
 void muster__proxy_connection(struct muster_server *server, struct muster_socket *socket, void *data)
@@ -94,7 +113,7 @@ void muster__proxy_connection(struct muster_server *server, struct muster_socket
 	proxy->app = context->app;
 	proxy->client = socket;
 	proxy->upstream = upstream_new(muster_server_loop(server), proxy);
-	if (proxy->upstream != NULL && join(proxy, context->listener->timeout_ms) == 0)
+	if (proxy->upstream != NULL && join(proxy, context->listener) == 0)
 		return;
 	muster_socket_destroy(socket, 0);
 	if (proxy->upstream != NULL)
