@@ -20,6 +20,7 @@ struct muster__listening {
 	LIST_ENTRY(muster__listening) link;
 	struct muster_cluster *cluster;
 	char key[MUSTER__KEY_MAX];
+	const struct muster__app_listener *configured; /* NULL: it was opened on demand */
 	char *name;                     /* of a configured one, which ends only by configuration; else NULL */
 	struct muster__listener socket; /* reuse-port: it holds the address, and its lanes listen */
 	struct muster__lanes lanes;

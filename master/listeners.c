@@ -9,6 +9,7 @@
 #include "master/permit.h"
 #include "src/address.h"
 #include "src/fd.h"
+#include "src/tune.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -203,11 +204,33 @@ int muster__listening_configure(struct muster_cluster *cluster, const struct mus
 	listening = listening_new(cluster, key, &configured->listen, socket, error);
 	if (listening == NULL)
 		return error->code;
+	listening->configured = configured;
 	listening->name = strdup(configured->name);
 	*out = listening;
 	if (listening->name == NULL)
 		*error = (struct muster_error){ .code = -ENOMEM, .call = "listen" };
 	return listening->name != NULL ? 0 : -ENOMEM;
+}
+
+/* On a socket of somebody else's what he has set stays, beyond what is asked for. */
+static int tune(const struct muster__listening *listening)
+{
+	const struct muster_listen_options *options = &listening->configured->listen;
+	int fd = listening->socket.fd;
+
+	return listening->socket.foreign ? muster__tune_listener(fd, options) :
+					   muster__tune_listener_again(fd, options);
+}
+
+void muster__listeners_tune(const struct muster_cluster *cluster)
+{
+	const struct muster__listening *listening;
+	int err;
+
+	LIST_FOREACH(listening, &cluster->listenings, link)
+	if (listening->configured != NULL && (err = tune(listening)) < 0)
+		muster__log(MUSTER_LOG_WARN, "listener %s: its socket cannot have the options of the file: %s",
+			    listening->name, muster_strerror(err));
 }
 
 static void query_options(const struct muster__query *query, struct muster_listen_options *options)

@@ -13,6 +13,9 @@ int muster__listening_configure(struct muster_cluster *cluster, const struct mus
 				struct muster__listener *socket, struct muster_error *error,
 				struct muster__listening **out);
 
+/* The options of the sockets are those of the configuration from here on, whoever made them. */
+void muster__listeners_tune(const struct muster_cluster *cluster);
+
 /* After a user's scheduler has changed what it was asked about. */
 void muster__listeners_settle(struct muster_cluster *cluster);
 /*

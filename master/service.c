@@ -407,6 +407,8 @@ int muster__service_start(struct muster__service *service)
 	enter(service, MUSTER__PHASE_STARTING, muster__config_ready_timeout(service->config));
 	for (i = 0; i < service->app_count && err == 0; i++) {
 		muster__cluster_hold(cluster_at(service, i), service->held);
+		if (!service->held)
+			muster__listeners_tune(cluster_at(service, i));
 		err = muster_cluster_start(cluster_at(service, i), service->apps[i].workers);
 	}
 	return err;
@@ -453,9 +455,12 @@ void muster__service_release(struct muster__service *service)
 {
 	size_t i;
 
-	for (i = 0; i < service->app_count; i++)
-		if (cluster_at(service, i) != NULL)
-			muster__cluster_hold(cluster_at(service, i), false);
+	for (i = 0; i < service->app_count; i++) {
+		if (cluster_at(service, i) == NULL)
+			continue;
+		muster__listeners_tune(cluster_at(service, i));
+		muster__cluster_hold(cluster_at(service, i), false);
+	}
 }
 
 void muster__service_free(struct muster__service *service)

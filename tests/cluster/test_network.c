@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,16 +17,21 @@
 #define HEADER "PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n"
 
 /* Two workers, and a listener with these keys, for each policy. */
-static struct daemon *start(const char *keys, int policy)
+static const char *configuration(const char *keys, int policy)
 {
 	static const char *const policies[] = { "round-robin", "least-connections", "shared" };
-	char text[1024];
+	static char text[1024];
 
 	snprintf(text, sizeof text,
 		 "'workers': 2, 'listeners': [ { 'name': 'tcp', 'host': '127.0.0.1', 'port': 0, 'application': 'echo', "
 		 "'policy': '%s', %s } ], " ECHO_APP,
 		 policies[policy], keys);
-	return daemon_start(text);
+	return text;
+}
+
+static struct daemon *start(const char *keys, int policy)
+{
+	return daemon_start(configuration(keys, policy));
 }
 
 enum { POLICIES = 3 };
@@ -308,9 +314,10 @@ END_TEST
 
 START_TEST(who_is_gone_before_he_is_accepted_is_no_error)
 {
-	struct daemon *daemon = start("'first_byte_timeout': 60000, 'max_per_address': 100, 'deny': ['198.51.100.0/24'], "
-				      "'proxy_protocol': true, 'proxy_trusted': ['127.0.0.0/8']",
-				      _i);
+	struct daemon *daemon =
+		start("'first_byte_timeout': 60000, 'max_per_address': 100, 'deny': ['198.51.100.0/24'], "
+		      "'proxy_protocol': true, 'proxy_trusted': ['127.0.0.0/8']",
+		      _i);
 	int i, client;
 
 	for (i = 0; i < 100; i++) {
@@ -347,6 +354,66 @@ START_TEST(the_kernel_keeps_who_says_nothing)
 }
 END_TEST
 
+/* With the port that it has. */
+static void reload(const struct daemon *daemon, const char *keys, int policy)
+{
+	daemon_rewrite(daemon, configuration(keys, policy));
+	kill(daemon->pid, SIGHUP);
+	until(daemon_number(daemon, "generation") == 2);
+}
+
+START_TEST(a_reload_changes_lists_and_options)
+{
+	struct daemon *daemon = start("'defer_accept': 60000, 'allow': ['127.0.0.1']", _i);
+	int silent, client = client_from("127.0.0.2", port_of(daemon));
+	long accepted;
+
+	client_send_text(client, "hello");
+	expect_closed(client);
+	reload(daemon, "'deny': ['127.0.0.1', '127.0.0.7/32']", _i);
+	client = client_from("127.0.0.2", port_of(daemon));
+	expect_echo(client, "hello");
+	accepted = daemon_listener(daemon, "tcp", "accepted");
+	silent = client_from("127.0.0.2", port_of(daemon));
+	until(daemon_listener(daemon, "tcp", "accepted") == accepted + 1);
+	close(silent);
+	close(client);
+	client = client_connect_port(port_of(daemon));
+	expect_closed(client);
+	daemon_stop(daemon);
+}
+END_TEST
+
+static void expect_same_words(const json_t *listener, const char *key, const char *word)
+{
+	const json_t *words = json_object_get(listener, key);
+
+	ck_assert_uint_eq(json_array_size(words), 2);
+	ck_assert_str_eq(json_string_value(json_array_get(words, 1)), word);
+}
+
+/* As they were written. */
+START_TEST(lists_are_dumped)
+{
+	struct daemon *daemon = daemon_configure(configuration("'allow': ['127.0.0.1', '10.1.2.3/8'], 'deny': ['::1', "
+							       "'fe80::/10'], 'rate_per_address': 5",
+							       0));
+	struct ended ended;
+	const json_t *listener;
+	json_t *json;
+
+	run(&ended, MUSTERD, "-c", daemon->file, "--dump");
+	ck_assert_int_eq(ended.status, 0);
+	json = json_loads(ended.out, 0, NULL);
+	listener = json_array_get(json_object_get(json, "listeners"), 0);
+	expect_same_words(listener, "allow", "10.1.2.3/8");
+	expect_same_words(listener, "deny", "fe80::/10");
+	ck_assert_int_eq(json_integer_value(json_object_get(listener, "rate_per_address")), 5);
+	json_decref(json);
+	daemon_free(daemon);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cluster/network");
@@ -369,5 +436,7 @@ int main(void)
 	tcase_add_loop_test(silence, who_is_gone_before_he_is_accepted_is_no_error, 0, POLICIES);
 
 	tcase_add_loop_test(options, the_kernel_keeps_who_says_nothing, 0, POLICIES);
+	tcase_add_loop_test(options, a_reload_changes_lists_and_options, 0, POLICIES);
+	tcase_add_test(options, lists_are_dumped);
 	return run_suite(suite);
 }
