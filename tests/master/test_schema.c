@@ -58,6 +58,7 @@ static json_t *schema_of_kind(const struct muster__key *key)
 	case MUSTER__KIND_CHOICE: return schema_of_choice(key);
 	case MUSTER__KIND_SIZE: return schema_of_size(key);
 	case MUSTER__KIND_MODE: return json_pack("{s:s,s:s}", "type", "string", "pattern", "^0?[0-7][0-7][0-7]$");
+	case MUSTER__KIND_NETWORKS:
 	case MUSTER__KIND_PROGRAM:
 		return json_pack("{s:s,s:{s:s},s:i}", "type", "array", "items", "type", "string", "minItems", 1);
 	case MUSTER__KIND_VARIABLES:
