@@ -26,11 +26,11 @@ enum muster__kind {
 	MUSTER__KIND_PROGRAM,     /* an array of strings, kept as a list that a NULL ends */
 	MUSTER__KIND_VARIABLES,   /* an object of strings, kept as a list of "NAME=value" that a NULL ends */
 	MUSTER__KIND_JSON,        /* an object of anything, kept as text */
-	MUSTER__KIND_NETWORKS,    /* an array of addresses and of networks as "10.0.0.0/8", kept as struct muster__networks */
-	MUSTER__KIND_PATTERNS,    /* an array of patterns of files, which are not kept */
-	MUSTER__KIND_OBJECT,      /* an object whose values are kept in the same struct, from `offset` on */
-	MUSTER__KIND_LIST,        /* an array of objects, kept as an array of structs */
-	MUSTER__KIND_MAP,         /* an object of objects, kept as an array of structs that begin with their name */
+	MUSTER__KIND_NETWORKS, /* an array of addresses and of networks as "10.0.0.0/8", kept as struct muster__networks */
+	MUSTER__KIND_PATTERNS, /* an array of patterns of files, which are not kept */
+	MUSTER__KIND_OBJECT,   /* an object whose values are kept in the same struct, from `offset` on */
+	MUSTER__KIND_LIST,     /* an array of objects, kept as an array of structs */
+	MUSTER__KIND_MAP,      /* an object of objects, kept as an array of structs that begin with their name */
 };
 
 struct muster__choice {
