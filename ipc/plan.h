@@ -9,7 +9,12 @@
 struct muster__privileges;
 struct muster__scoreboard;
 
-enum muster__builtin { MUSTER__BUILTIN_ECHO = 1, MUSTER__BUILTIN_DISCARD, MUSTER__BUILTIN_PROXY };
+enum muster__builtin {
+	MUSTER__BUILTIN_ECHO = 1,
+	MUSTER__BUILTIN_DISCARD,
+	MUSTER__BUILTIN_PROXY,
+	MUSTER__BUILTIN_STATUS, /* musterd's own: no application may be it */
+};
 
 /* A worker's exit status: it cannot run what it was told to run, and neither can another one. As in sysexits.h. */
 enum { MUSTER__EXIT_UNFIT = 78 };
@@ -29,6 +34,7 @@ struct muster__app {
 	const char *module, *config; /* instead: the path of a module, and its configuration as JSON text or NULL */
 	struct muster_connect_options upstream; /* of proxy */
 	unsigned upstream_proxy;                /* the version of the PROXY protocol spoken there; 0: none */
+	bool is_public;                         /* of status: it may be asked under any name of a host */
 	const struct muster__app_listener *listeners;
 	size_t listener_count;
 };

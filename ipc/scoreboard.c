@@ -36,6 +36,8 @@ struct muster__scoreboard {
 	struct {
 		uint64_t accepted, dropped, refused;
 	} retired[MUSTER__ROWS]; /* what slots had counted when they were given back, and what was dropped here */
+	uint64_t accepted;       /* the same of all rows together */
+	struct muster__tally tally;
 	unsigned flying;
 	LIST_HEAD(, muster__board_watcher) watchers;
 };
@@ -107,9 +109,16 @@ void muster__scoreboard_free(struct muster__scoreboard *board)
 {
 	if (board == NULL || --board->holders > 0)
 		return;
-	munmap(board->area, area_size());
+	muster__scoreboard_leave(board);
 	muster__fd_close(&board->fd);
 	free(board);
+}
+
+void muster__scoreboard_leave(struct muster__scoreboard *board)
+{
+	if (board->area != NULL)
+		munmap(board->area, area_size());
+	board->area = NULL;
 }
 
 int muster__scoreboard_take(struct muster__scoreboard *board)
@@ -138,6 +147,7 @@ void muster__scoreboard_give(struct muster__scoreboard *board, int slot)
 		board->retired[row].dropped += atomic_load(&board->area->slots[slot].rows[row].dropped);
 		board->retired[row].refused += atomic_load(&board->area->slots[slot].rows[row].refused);
 	}
+	board->accepted += atomic_load(&board->area->slots[slot].accepted);
 	muster__scoreboard_zero(board, slot);
 	board->taken[slot] = false;
 }
@@ -190,6 +200,21 @@ uint64_t muster__scoreboard_row_dropped(const struct muster__scoreboard *board, 
 	for (i = 0; i < high; i++)
 		sum += atomic_load_explicit(&board->area->slots[i].rows[row].dropped, memory_order_relaxed);
 	return sum;
+}
+
+uint64_t muster__scoreboard_accepted(const struct muster__scoreboard *board)
+{
+	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
+	uint64_t sum = board->accepted;
+
+	for (i = 0; i < high; i++)
+		sum += atomic_load_explicit(&board->area->slots[i].accepted, memory_order_relaxed);
+	return sum;
+}
+
+struct muster__tally *muster__scoreboard_tally(struct muster__scoreboard *board)
+{
+	return &board->tally;
 }
 
 void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row)
@@ -301,14 +326,17 @@ static void add(atomic_uint *count, unsigned by)
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+static void add_one(_Atomic uint64_t *count)
+{
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 void muster__slot_opened(struct muster__slot *slot, unsigned row)
 {
-	uint64_t accepted = atomic_load_explicit(&slot->accepted, memory_order_relaxed);
-
-	atomic_store_explicit(&slot->accepted, accepted + 1, memory_order_relaxed);
+	add_one(&slot->accepted);
 	add(&slot->open, 1);
 	add(&slot->rows[row].open, 1);
-	add(&slot->rows[row].accepted, 1);
+	add_one(&slot->rows[row].accepted);
 }
 
 void muster__slot_closed(struct muster__slot *slot, unsigned row)

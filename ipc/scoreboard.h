@@ -14,9 +14,9 @@
 
 struct muster__row {
 	atomic_uint open;
-	atomic_uint accepted;
 	atomic_uint dropped; /* beyond a limit */
 	atomic_uint refused; /* at the door of a server */
+	_Atomic uint64_t accepted;
 };
 
 /*
@@ -32,6 +32,14 @@ struct muster__slot {
 	_Atomic uint64_t accepted; /* since the worker began */
 	_Atomic uint64_t beat;     /* grows while its loop turns; 0: it does not say */
 	_Alignas(64) struct muster__row rows[MUSTER__ROWS];
+};
+
+/* What the primary alone has counted, since it began. */
+struct muster__tally {
+	uint64_t handed_over; /* connections given to a worker's channel, */
+	uint64_t refused;     /* which came back, */
+	uint64_t recovered;   /* or had not been looked at when that one died */
+	uint64_t restarts;    /* workers that were replaced */
 };
 
 struct muster__scoreboard;
@@ -76,6 +84,14 @@ unsigned muster__scoreboard_take_row(struct muster__scoreboard *board);
 /* One more holder of a row: each gives it back. */
 unsigned muster__scoreboard_share_row(struct muster__scoreboard *board, unsigned row);
 void muster__scoreboard_give_row(struct muster__scoreboard *board, unsigned row);
+
+struct muster__tally *muster__scoreboard_tally(struct muster__scoreboard *board);
+
+/* Connections of all listeners, those of workers that are gone included. */
+uint64_t muster__scoreboard_accepted(const struct muster__scoreboard *board);
+
+/* In a worker that has no business there: the area is gone from this process. */
+void muster__scoreboard_leave(struct muster__scoreboard *board);
 
 /* The primary's own count of hand-overs that are on their way: add, and read. */
 void muster__scoreboard_fly(struct muster__scoreboard *board, int by);

@@ -71,6 +71,7 @@ static void respawn(struct muster__seat *seat, const struct muster__process *pro
 		return;
 	}
 	seat->restarts++;
+	muster__scoreboard_tally(seat->cluster->board)->restarts++;
 	if (delay == 0) {
 		muster__seat_refill(seat);
 		return;

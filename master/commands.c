@@ -100,15 +100,19 @@ static void do_restart(struct muster__session *session, const json_t *question)
 /* By its name; without one there has to be one alone. NULL: `why` tells. */
 static struct muster__service_app *find_app(struct muster__service *service, const char *name, const char **why)
 {
+	struct muster__service_app *found = NULL;
+	unsigned count = 0;
 	size_t i;
 
 	*why = name != NULL ? "no application has this name" : "there are several applications: name one";
-	if (name == NULL && service->app_count == 1)
-		return &service->apps[0];
-	for (i = 0; name != NULL && i < service->app_count; i++)
-		if (strcmp(service->apps[i].plan.name, name) == 0)
-			return &service->apps[i];
-	return NULL;
+	for (i = 0; i < service->app_count; i++) {
+		if (muster__service_app_is_own(&service->apps[i]) ||
+		    (name != NULL && strcmp(service->apps[i].plan.name, name) != 0))
+			continue;
+		found = &service->apps[i];
+		count++;
+	}
+	return count == 1 ? found : NULL;
 }
 
 static void do_scale(struct muster__session *session, const json_t *question)

@@ -8,6 +8,7 @@
 #include "master/reader.h"
 #include "master/source.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -32,6 +33,7 @@ static void check_restart(struct muster__reader *reader, const struct muster__no
 static void check_listener(struct muster__reader *reader, const struct muster__node *node);
 static void check_upstream(struct muster__reader *reader, const struct muster__node *node);
 static void check_application(struct muster__reader *reader, const struct muster__node *node);
+static void check_status(struct muster__reader *reader, const struct muster__node *node);
 static void check_root(struct muster__reader *reader, const struct muster__node *node);
 
 static const struct muster__choice levels[] = {
@@ -218,6 +220,15 @@ static const struct muster__key control_keys[] = {
 };
 static const struct muster__grammar control_object = { control_keys, MUSTER__COUNT_OF(control_keys), NULL };
 
+static const struct muster__key status_keys[] = {
+	{ "host", MUSTER__KIND_TEXT, ROOT(status_host) },
+	{ "port", MUSTER__KIND_NUMBER, ROOT(status_port), .min = 1, .max = 65535 },
+	{ "path", MUSTER__KIND_SOCKET, ROOT(status_path) },
+	{ "public", MUSTER__KIND_BOOL, ROOT(status_public) },
+	{ "writable_all", MUSTER__KIND_BOOL, ROOT(status_writable_all) },
+};
+static const struct muster__grammar status_object = { status_keys, MUSTER__COUNT_OF(status_keys), check_status };
+
 static const struct muster__key log_keys[] = {
 	{ "level", MUSTER__KIND_CHOICE, ROOT(log_level), .choices = levels, .fallback = MUSTER_LOG_INFO },
 	{ "target", MUSTER__KIND_TARGET, ROOT(log_target) },
@@ -234,6 +245,7 @@ static const struct muster__grammar limits_object = { limits_keys, MUSTER__COUNT
 static const struct muster__key root_keys[] = {
 	{ "workers", MUSTER__KIND_WORKERS, ROOT(workers), .min = 1, .max = MUSTER__WORKERS_MAX },
 	{ "control", MUSTER__KIND_OBJECT, .object = &control_object },
+	{ "status", MUSTER__KIND_OBJECT, .object = &status_object },
 	{ "log", MUSTER__KIND_OBJECT, .object = &log_object },
 	{ "limits", MUSTER__KIND_OBJECT, .object = &limits_object },
 	{ "restart", MUSTER__KIND_OBJECT, ROOT(life), .object = &restart_object },
@@ -380,6 +392,33 @@ static void check_upstream(struct muster__reader *reader, const struct muster__n
 	check_place(reader, node);
 	if (has(node->value, "port") && !has(node->value, "host") && !has(node->value, "path"))
 		muster__complain(reader, node->at, "\"host\" is missing");
+}
+
+/* A name may mean another address tomorrow; this one may not. */
+static bool is_loopback(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+	if (inet_pton(AF_INET6, host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six);
+	return strcmp(host, "localhost") == 0;
+}
+
+static void check_status(struct muster__reader *reader, const struct muster__node *node)
+{
+	const struct muster__config *config = node->base;
+
+	check_place(reader, node);
+	if (config->status_host && !config->status_public && !is_loopback(config->status_host))
+		complain_key(reader, node->at, "host",
+			     "is not the loopback: whoever reaches it reads the status; say so with \"public\": true");
+	if (config->status_path && has(node->value, "public"))
+		complain_key(reader, node->at, "public", "cannot stand beside \"path\"");
+	if (!config->status_path && has(node->value, "writable_all"))
+		complain_key(reader, node->at, "writable_all", "has no meaning without \"path\"");
 }
 
 #define ONLY_PROGRAMS "only a program, \"exec\", has one"
@@ -629,6 +668,53 @@ static void inherit(struct muster__reader *reader, const json_t *applications)
 	}
 }
 
+/* One process, which accepts for itself: it is no matter of the primary's how fast its clients are. */
+static void plan_status(struct muster__config *config)
+{
+	static char name[] = "status", host[] = "127.0.0.1";
+
+	config->status_application = (struct muster__config_application){
+		.name = name,
+		.builtin = MUSTER__BUILTIN_STATUS,
+		.workers = 1,
+		.ready = MUSTER_READY_LISTENING,
+		.life = {
+			.backoff_ms = config->life.backoff_ms,
+			.backoff_max_ms = config->life.backoff_max_ms,
+			.ready_timeout_ms = config->life.ready_timeout_ms,
+			.drain_timeout_ms = config->life.drain_timeout_ms,
+			.kill_timeout_ms = config->life.kill_timeout_ms,
+		},
+	};
+	config->status_listener = (struct muster__config_listener){
+		.name = name,
+		.host = config->status_port && !config->status_host ? host : config->status_host,
+		.port = config->status_port,
+		.path = config->status_path,
+		.policy = MUSTER_POLICY_SHARED,
+		.writable_all = config->status_writable_all,
+	};
+}
+
+/* It is bound with the others, and told from them by its name. */
+static void check_status_place(struct muster__reader *reader)
+{
+	struct muster__json_path list = { .key = "listeners" }, at = { .parent = &list };
+	struct muster__json_path step = { .parent = &at, .key = "name" };
+	const struct muster__config *config = reader->config;
+
+	for (; config->status_application.builtin && at.index < config->listener_count; at.index++) {
+		const struct muster__config_listener *listener = &config->listeners[at.index];
+
+		if (is_same(listener->name, config->status_listener.name))
+			muster__complain(reader, &step, "\"status\" is the name of the listener of the status");
+		if (!is_same_place(listener, &config->status_listener))
+			continue;
+		step.key = listener->path ? "path" : "port";
+		muster__complain(reader, &step, "the status is served there already");
+	}
+}
+
 static void check_root(struct muster__reader *reader, const struct muster__node *node)
 {
 	struct muster__config *config = node->base;
@@ -641,9 +727,12 @@ static void check_root(struct muster__reader *reader, const struct muster__node 
 		if (config->applications[i].workers == 0)
 			config->applications[i].workers = config->workers;
 	inherit(reader, json_object_get(node->value, "applications"));
+	if (config->status_port || config->status_path)
+		plan_status(config);
 	check_control(reader, node->value);
 	muster__identities_check(reader);
 	check_listeners(reader, json_object_get(node->value, "listeners"));
+	check_status_place(reader);
 }
 
 /* The file. */
@@ -710,6 +799,8 @@ void muster__config_free(struct muster__config *config)
 {
 	for (size_t i = 0; config && i < config->application_count; i++)
 		muster__identity_clear(&config->applications[i].privileges);
+	if (config)
+		muster__identity_clear(&config->status_application.privileges);
 	if (config)
 		muster__free_values(&root_object, config);
 	free(config);

@@ -113,8 +113,12 @@ struct muster__config {
 	enum muster__log_format log_format;
 	unsigned max_connections; /* over all listeners; 0: no limit */
 	struct muster__config_life life;
-	char *pid_file;     /* NULL: none */
-	char *user, *group; /* as given, for all applications without their own */
+	char *status_host, *status_path; /* where the status is served over HTTP: a port, a path, or neither */
+	unsigned status_port;
+	bool status_public;       /* also to other hosts */
+	bool status_writable_all; /* everybody may connect to the path */
+	char *pid_file;           /* NULL: none */
+	char *user, *group;       /* as given, for all applications without their own */
 	char *chroot;
 	char **keep_capabilities; /* their names, ended by a NULL; or NULL */
 	bool no_new_privileges;
@@ -122,6 +126,9 @@ struct muster__config {
 	size_t listener_count;
 	struct muster__config_application *applications;
 	size_t application_count;
+	/* What follows for serving the status; builtin is 0 if it is not. Their texts are borrowed from the above. */
+	struct muster__config_application status_application;
+	struct muster__config_listener status_listener;
 };
 
 /* Every mistake of a file, each one line without a newline: `conf/muster.json:14: listeners[0].port: ...`. */

@@ -185,10 +185,17 @@ static int open_next(struct muster__generations *all, struct muster__service *ne
 	return muster__service_start(next);
 }
 
+static void on_asked(struct muster__service *service, struct muster_worker *worker)
+{
+	struct muster__generations *all = service->data;
+
+	all->ops->asked(all, worker);
+}
+
 /* Takes `config`. Whatever comes, the outcome is told by `committed` or `given_up`. */
 static int begin_with(struct muster__generations *all, struct muster__config *config)
 {
-	static const struct muster__service_ops ops = { on_ready, on_failed, on_ended };
+	static const struct muster__service_ops ops = { on_ready, on_failed, on_ended, on_asked };
 	struct muster__service *next = muster__service_new(all->loop, config, all->board);
 
 	if (next == NULL)

@@ -22,6 +22,8 @@ struct muster__generations_ops {
 	/* A reload begins; it has ended, as `failure` tells. */
 	void (*reloading)(struct muster__generations *all);
 	void (*settled)(struct muster__generations *all);
+	/* The process that serves the status wants to have it. */
+	void (*asked)(struct muster__generations *all, struct muster_worker *worker);
 	/* The end of all begins; and nothing is left. */
 	void (*ending)(struct muster__generations *all);
 	void (*ended)(struct muster__generations *all);

@@ -480,6 +480,12 @@ static void give_back(struct muster__listening *listening, int fd)
 		muster__fd_close(&fd);
 }
 
+static void refused(const struct muster__process *process, const struct muster__flight *flight)
+{
+	muster__scoreboard_tally(process->cluster->board)->refused++;
+	give_back(flight->listening, flight->fd);
+}
+
 void muster__handover_answered(struct muster__process *process, uint64_t seq, bool accepted)
 {
 	struct muster__flight flight;
@@ -495,7 +501,7 @@ void muster__handover_answered(struct muster__process *process, uint64_t seq, bo
 	if (accepted)
 		muster__fd_close(&flight.fd);
 	else
-		give_back(flight.listening, flight.fd);
+		refused(process, &flight);
 	MUSTER__HOOK("answer-settled");
 	if (flight.listening == NULL)
 		return;
@@ -523,6 +529,7 @@ void muster__handover_recover(struct muster__process *process)
 			saved++;
 		}
 	}
+	muster__scoreboard_tally(process->cluster->board)->recovered += saved;
 	if (saved + lost > 0)
 		muster__log(MUSTER_LOG_INFO, "worker %u: of %u connections on their way to it %u are handed to others",
 			    process->peer.id, saved + lost, saved);

@@ -5,6 +5,9 @@
 #include "master/reader.h"
 
 #include <errno.h>
+#include <unistd.h>
+
+#define NOBODY 65534 /* to whom no file belongs */
 
 /* What a program or a module is and asks for would be seen from inside, what is bound for it from outside. */
 static void check_chroot(struct muster__reader *reader)
@@ -62,6 +65,22 @@ static bool find_identity(struct muster__reader *reader, const struct muster__js
 	return err == 0;
 }
 
+/* It reads what strangers send: whoever it is, he may do nothing here. */
+static void identify_status(struct muster__reader *reader, struct muster__privileges *privileges)
+{
+	const struct muster__config *config = reader->config;
+
+	find_identity(reader, NULL, config->user, config->group, privileges);
+	if ((privileges->has_user ? privileges->uid : geteuid()) == 0) {
+		muster__identity_clear(privileges);
+		privileges->has_user = privileges->has_group = true;
+		privileges->uid = NOBODY;
+		privileges->gid = NOBODY;
+	}
+	privileges->chroot = config->chroot;
+	privileges->no_new_privileges = privileges->keeps = true;
+}
+
 void muster__identities_check(struct muster__reader *reader)
 {
 	struct muster__json_path map = { .key = "applications" }, step = { .parent = &map };
@@ -71,6 +90,8 @@ void muster__identities_check(struct muster__reader *reader)
 	uint64_t capabilities = read_capabilities(reader);
 
 	check_chroot(reader);
+	if (is_found && config->status_application.builtin)
+		identify_status(reader, &config->status_application.privileges);
 	for (size_t i = 0; i < config->application_count; i++) {
 		struct muster__config_application *own = &config->applications[i];
 

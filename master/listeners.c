@@ -341,7 +341,7 @@ static unsigned accepted_by(const struct muster__listening *listening, const str
 {
 	const struct muster__slot *slot = muster__scoreboard_slot(process->cluster->board, process->slot);
 
-	return atomic_load_explicit(&slot->rows[listening->row].accepted, memory_order_relaxed);
+	return (unsigned)atomic_load_explicit(&slot->rows[listening->row].accepted, memory_order_relaxed);
 }
 
 static int join(struct muster__listening *listening, struct muster__process *process)

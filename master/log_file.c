@@ -30,6 +30,7 @@ static struct {
 	bool to_journal;
 	bool broken; /* the last line was written in part */
 	unsigned dropped;
+	uint64_t lost; /* dropped since the beginning */
 	enum muster__log_format format;
 } out = { .format = MUSTER__LOG_TEXT };
 
@@ -155,8 +156,10 @@ static void write_line(enum muster_log_level level, const char *line)
 	/* A line is at most a sixth of this, so that it fits whatever is in it. */
 	used += out.format == MUSTER__LOG_JSON ? put_json(text + used, level, line) :
 						 put_text(text + used, level, line);
-	if (!write_all(text, used))
-		out.dropped++;
+	if (write_all(text, used))
+		return;
+	out.dropped++;
+	out.lost++;
 }
 
 static void on_line(enum muster_log_level level, const char *line, void *data)
@@ -173,8 +176,10 @@ static void on_line(enum muster_log_level level, const char *line, void *data)
 			 dropped);
 		write_line(MUSTER_LOG_WARN, text);
 		/* If that did not go either it is no line that was lost. */
-		if (out.dropped > 0)
+		if (out.dropped > 0) {
 			out.dropped = dropped;
+			out.lost--;
+		}
 	}
 	write_line(level, line);
 }
@@ -230,6 +235,11 @@ void muster__log_file_start(void)
 void muster__log_file_set_format(enum muster__log_format format)
 {
 	out.format = format;
+}
+
+uint64_t muster__log_file_lost(void)
+{
+	return out.lost;
 }
 
 int muster__log_file_open(const char *target)

@@ -2,6 +2,8 @@
 #ifndef MASTER_LOG_FILE_H
 #define MASTER_LOG_FILE_H
 
+#include <stdint.h>
+
 enum muster__log_format {
 	MUSTER__LOG_TEXT = 1,
 	MUSTER__LOG_JSON,
@@ -13,6 +15,9 @@ enum muster__log_format {
  */
 void muster__log_file_start(void);
 void muster__log_file_set_format(enum muster__log_format format);
+
+/* Lines of this process that were dropped, since it began. */
+uint64_t muster__log_file_lost(void);
 
 /* A file, to be appended to: a descriptor or -errno. And it becomes standard error; it is taken. */
 int muster__log_file_open(const char *target);

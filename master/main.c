@@ -10,6 +10,7 @@
 #include "master/predecessor.h"
 #include "master/report.h"
 #include "master/sd.h"
+#include "master/status.h"
 #include "master/strangers.h"
 #include "master/succession.h"
 #include "master/upgrade.h"
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <muster/muster.h>
 #include <signal.h>
@@ -196,11 +198,28 @@ static void on_settled(struct muster__generations *all)
 	muster__report_settled(&daemon_of(all)->report);
 }
 
+static void on_asked(struct muster__generations *all, struct muster_worker *worker)
+{
+	muster__status_tell(worker, all, &daemon_of(all)->upgrade);
+}
+
+static void log_counts(struct muster__scoreboard *board)
+{
+	const struct muster__tally *tally = muster__scoreboard_tally(board);
+
+	muster__log(MUSTER_LOG_INFO,
+		    "in all: %" PRIu64 " connections accepted, %" PRIu64 " handed over (%" PRIu64 " refused, %" PRIu64
+		    " recovered), %" PRIu64 " workers replaced",
+		    muster__scoreboard_accepted(board), tally->handed_over, tally->refused, tally->recovered,
+		    tally->restarts);
+}
+
 static void on_ended(struct muster__generations *all)
 {
 	struct daemon *daemon = daemon_of(all);
 	size_t i;
 
+	log_counts(all->board);
 	for (i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
 		event_del(daemon->signals[i]);
 	muster__strangers_stop(&daemon->strangers);
@@ -310,6 +329,7 @@ static int start(struct daemon *daemon)
 		.given_up = on_given_up,
 		.reloading = on_reloading,
 		.settled = on_settled,
+		.asked = on_asked,
 		.ending = on_ending,
 		.ended = on_ended,
 	};

@@ -38,6 +38,8 @@ static struct counts count_workers(const struct muster__service *service)
 	size_t i;
 
 	for (i = 0; service != NULL && i < service->app_count; i++) {
+		if (muster__service_app_is_own(&service->apps[i]))
+			continue;
 		counts.wanted += service->apps[i].workers;
 		if (service->apps[i].cluster == NULL)
 			continue;

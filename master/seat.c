@@ -70,6 +70,7 @@ struct muster__seat *muster__seat_beside(struct muster__seat *seat)
 	}
 	beside->replaces = seat;
 	beside->restarts = seat->restarts + 1;
+	muster__scoreboard_tally(seat->cluster->board)->restarts++;
 	return beside;
 }
 

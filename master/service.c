@@ -36,6 +36,11 @@ static void enter(struct muster__service *service, enum muster__phase phase, uns
 		muster__event_add(service->loop, &service->timer, &delay);
 }
 
+bool muster__service_app_is_own(const struct muster__service_app *app)
+{
+	return app->plan.builtin == MUSTER__BUILTIN_STATUS;
+}
+
 /* ---- the end */
 
 static struct muster_cluster *cluster_at(const struct muster__service *service, size_t index)
@@ -61,6 +66,22 @@ static void run_ended(struct muster__task *task)
 	service->ops->ended(service);
 }
 
+/* Those who have asked already are answered with this when nobody is to be asked any more. */
+static void tell_last(struct muster__service *service)
+{
+	const struct muster__service_app *app;
+	const struct muster__seat *seat;
+
+	if (service->app_count == 0)
+		return;
+	app = &service->apps[service->app_count - 1];
+	if (app->cluster == NULL || !muster__service_app_is_own(app))
+		return;
+	TAILQ_FOREACH(seat, &app->cluster->seats, link)
+	if (seat->process != NULL && muster_worker_is_connected(&seat->process->peer))
+		service->ops->asked(service, &seat->process->peer);
+}
+
 void muster__service_drain(struct muster__service *service)
 {
 	size_t i;
@@ -69,6 +90,7 @@ void muster__service_drain(struct muster__service *service)
 		return;
 	/* 0 would mean no time-out; it is the shortest drain. */
 	enter(service, MUSTER__PHASE_DRAINING, muster__config_drain_timeout(service->config) + 1);
+	tell_last(service);
 	for (i = 0; i < service->app_count; i++)
 		if (cluster_at(service, i) != NULL)
 			muster_cluster_close(cluster_at(service, i));
@@ -81,6 +103,7 @@ void muster__service_stop(struct muster__service *service)
 	if (service->phase >= MUSTER__PHASE_STOPPING)
 		return;
 	enter(service, MUSTER__PHASE_STOPPING, STOP_MS);
+	tell_last(service);
 	for (i = 0; i < service->app_count; i++)
 		if (cluster_at(service, i) != NULL)
 			muster__cluster_stop(cluster_at(service, i));
@@ -190,6 +213,14 @@ static void on_worker_exit(struct muster_worker *worker, int code, int signal, v
 	fail_start(app->service);
 }
 
+static void on_message(struct muster_worker *worker, struct muster_message *message, void *data)
+{
+	const struct muster__service_app *app = data;
+
+	(void)message;
+	app->service->ops->asked(app->service, worker);
+}
+
 static void on_drop(struct muster_cluster *cluster, const struct muster_address *local,
 		    const struct muster_address *remote, void *data)
 {
@@ -250,11 +281,25 @@ static int open_listener(struct muster__service_app *app, const struct muster__c
 	return 0;
 }
 
+/* The last application is the daemon's own, if it has one. */
+static bool has_own_app(const struct muster__config *config)
+{
+	return config->status_application.builtin != 0;
+}
+
+static struct muster__config_application *config_of_app(struct muster__config *config, size_t index)
+{
+	return index < config->application_count ? &config->applications[index] : &config->status_application;
+}
+
 static int open_listeners(struct muster__service *service)
 {
 	const struct muster__config *config = service->config;
 	int err = 0, failed;
 	size_t i;
+
+	if (has_own_app(config))
+		err = open_listener(&service->apps[config->application_count], &config->status_listener);
 
 	for (i = 0; i < config->listener_count; i++) {
 		const struct muster__config_listener *listener = &config->listeners[i];
@@ -283,6 +328,7 @@ static void plan_module(struct muster__service_app *app, const struct muster__co
 static void plan_builtin(struct muster__service_app *app, const struct muster__config_application *from)
 {
 	app->plan.builtin = from->builtin;
+	app->plan.is_public = app->service->config->status_public;
 	app->plan.upstream = (struct muster_connect_options){ .host = from->upstream_host,
 							      .port = from->upstream_port,
 							      .path = from->upstream_path };
@@ -339,8 +385,9 @@ static int open_app(struct muster__service *service, size_t index)
 		.on_drop = on_drop,
 		.on_ready = on_ready,
 	};
-	const struct muster__config *config = service->config;
-	struct muster__config_application *from = &config->applications[index];
+	static const struct muster_worker_handlers on_own = { .on_message = on_message };
+	struct muster__config *config = service->config;
+	struct muster__config_application *from = config_of_app(config, index);
 	struct muster__service_app *app = &service->apps[index];
 	const char *refusal = muster__identity_refusal(&from->privileges);
 
@@ -366,6 +413,8 @@ static int open_app(struct muster__service *service, size_t index)
 		plan_module(app, from);
 	else
 		plan_builtin(app, from);
+	if (muster__service_app_is_own(app) && muster_cluster_on(app->cluster, &on_own, app) < 0)
+		return -ENOMEM;
 	return muster_cluster_on(app->cluster, &on, app);
 }
 
@@ -389,12 +438,13 @@ struct muster__service *muster__service_new(struct muster_loop *loop, struct mus
 int muster__service_open(struct muster__service *service)
 {
 	const struct muster__config *config = service->config;
+	size_t count = config->application_count + has_own_app(config);
 	int err = 0;
 
-	service->apps = calloc(config->application_count, sizeof *service->apps);
+	service->apps = calloc(count, sizeof *service->apps);
 	if (service->apps == NULL)
 		return -ENOMEM;
-	for (; service->app_count < config->application_count && err == 0; service->app_count++)
+	for (; service->app_count < count && err == 0; service->app_count++)
 		err = open_app(service, service->app_count);
 	return err == 0 ? open_listeners(service) : err;
 }

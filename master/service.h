@@ -36,6 +36,8 @@ struct muster__service_ops {
 	void (*ready)(struct muster__service *service);  /* every worker serves; it accepts once it is released */
 	void (*failed)(struct muster__service *service); /* they did not in time: `why` tells, and the owner ends it */
 	void (*ended)(struct muster__service *service);  /* no worker is left */
+	/* The process that serves the status wants to have it. */
+	void (*asked)(struct muster__service *service, struct muster_worker *worker);
 };
 
 struct muster__service {
@@ -59,6 +61,9 @@ struct muster__service {
 TAILQ_HEAD(muster__services, muster__service);
 
 const char *muster__phase_name(enum muster__phase phase);
+
+/* It is the daemon's own, which serves the status: no worker as users count them. */
+bool muster__service_app_is_own(const struct muster__service_app *app);
 
 /* A new one, with `config` taken in every case; NULL without memory. `board` is shared. */
 struct muster__service *muster__service_new(struct muster_loop *loop, struct muster__config *config,

@@ -4,6 +4,7 @@
 #include "master/generations.h"
 #include "master/listeners.h"
 #include "master/upgrade.h"
+#include "master/vitals.h"
 #include "src/address.h"
 
 #include <jansson.h>
@@ -29,6 +30,16 @@ static const char *worker_state(const struct muster__seat *seat)
 	return process->ready ? "ready" : "online";
 }
 
+static void add_vitals(json_t *json, pid_t pid)
+{
+	struct muster__vitals vitals;
+
+	if (!muster__vitals_of(pid, &vitals))
+		return;
+	json_object_set_new(json, "cpu_ms", json_integer((json_int_t)vitals.cpu_ms));
+	json_object_set_new(json, "resident", json_integer((json_int_t)vitals.resident));
+}
+
 static json_t *worker_status(const struct muster__service_app *app, const struct muster__seat *seat)
 {
 	const struct muster__process *process = seat->process;
@@ -42,6 +53,7 @@ static json_t *worker_status(const struct muster__service_app *app, const struct
 	json_object_set_new(json, "id", json_integer(process->peer.id));
 	json_object_set_new(json, "pid", json_integer(process->peer.pid));
 	json_object_set_new(json, "in_flight", json_integer(process->flight_count));
+	add_vitals(json, process->peer.pid);
 	/* One that does not write to its slot has counts that nobody knows. */
 	if (process->peer.online && !process->is_muster)
 		return json;
@@ -87,7 +99,7 @@ static void add_workers(const struct muster__service *service, json_t *workers)
 	size_t i;
 
 	for (i = 0; service != NULL && i < service->app_count; i++)
-		if (service->apps[i].cluster != NULL)
+		if (service->apps[i].cluster != NULL && !muster__service_app_is_own(&service->apps[i]))
 			TAILQ_FOREACH(seat, &service->apps[i].cluster->seats, link)
 	json_array_append_new(workers, worker_status(&service->apps[i], seat));
 }
@@ -111,7 +123,7 @@ static json_t *all_listeners_status(const struct muster__service *service)
 	size_t i;
 
 	for (i = 0; service != NULL && i < service->app_count; i++) {
-		if (service->apps[i].cluster == NULL)
+		if (service->apps[i].cluster == NULL || muster__service_app_is_own(&service->apps[i]))
 			continue;
 		own = listeners_status(&service->apps[i]);
 		json_array_extend(listeners, own);
@@ -162,16 +174,58 @@ static json_t *upgrade_status(const struct muster__upgrade *upgrade)
 			 (int)upgrade->failures, "failure", upgrade->failure);
 }
 
+static json_t *primary_status(void)
+{
+	json_t *json = json_pack("{s:I,s:I,s:I}", "descriptors", (json_int_t)muster__vitals_descriptors(),
+				 "max_descriptors", (json_int_t)muster__vitals_max_descriptors(), "log_lost",
+				 (json_int_t)muster__log_file_lost());
+
+	add_vitals(json, getpid());
+	return json;
+}
+
+static json_t *handovers_status(struct muster__scoreboard *board)
+{
+	const struct muster__tally *tally = muster__scoreboard_tally(board);
+
+	return json_pack("{s:I,s:I,s:I,s:i}", "count", (json_int_t)tally->handed_over, "refused",
+			 (json_int_t)tally->refused, "recovered", (json_int_t)tally->recovered, "in_flight",
+			 (int)muster__scoreboard_flying(board));
+}
+
+/* NULL: this kernel does not tell. */
+static json_t *host_status(void)
+{
+	struct muster__overflows host;
+
+	if (!muster__vitals_overflows(&host))
+		return NULL;
+	return json_pack("{s:I,s:I}", "listen_overflows", (json_int_t)host.overflows, "listen_drops",
+			 (json_int_t)host.drops);
+}
+
 json_t *muster__status(const struct muster__generations *all, const struct muster__upgrade *upgrade)
 {
 	const struct muster__service *service = all->current != NULL ? all->current : all->next;
 
-	return json_pack("{s:s,s:i,s:s,s:i,s:I,s:i,s:i,s:o,s:o,s:o,s:o,s:o}", "version", MUSTER_VERSION, "pid",
-			 (int)getpid(), "state", muster__phase_name(muster__generations_phase(all)), "generation",
-			 service != NULL ? (int)service->generation : 0, "uptime_ms",
-			 (json_int_t)(muster__now_ms() - all->started_ms), "connections",
-			 (int)muster__scoreboard_sum(all->board), "max_connections",
-			 (int)muster__scoreboard_max(all->board), "reload", reload_status(all), "upgrade",
-			 upgrade_status(upgrade), "generations", generations_status(all), "workers",
-			 workers_status(all), "listeners", all_listeners_status(service));
+	return json_pack(
+		"{s:s,s:i,s:s,s:i,s:I,s:i,s:i,s:I,s:I,s:o,s:o,s:o,s:o,s:o*,s:o,s:o,s:o}", "version", MUSTER_VERSION,
+		"pid", (int)getpid(), "state", muster__phase_name(muster__generations_phase(all)), "generation",
+		service != NULL ? (int)service->generation : 0, "uptime_ms",
+		(json_int_t)(muster__now_ms() - all->started_ms), "connections",
+		(int)muster__scoreboard_sum(all->board), "max_connections", (int)muster__scoreboard_max(all->board),
+		"accepted", (json_int_t)muster__scoreboard_accepted(all->board), "restarts",
+		(json_int_t)muster__scoreboard_tally(all->board)->restarts, "handovers", handovers_status(all->board),
+		"reload", reload_status(all), "upgrade", upgrade_status(upgrade), "primary", primary_status(), "host",
+		host_status(), "generations", generations_status(all), "workers", workers_status(all), "listeners",
+		all_listeners_status(service));
+}
+
+void muster__status_tell(struct muster_worker *worker, const struct muster__generations *all,
+			 const struct muster__upgrade *upgrade)
+{
+	json_t *json = muster__status(all, upgrade);
+
+	muster_worker_send(worker, &(struct muster_message){ .json = json });
+	json_decref(json);
 }

@@ -12,6 +12,7 @@ void muster__flight_add(struct muster__process *process, struct muster__listenin
 		.listening = listening,
 	};
 	muster__scoreboard_fly(process->cluster->board, 1);
+	muster__scoreboard_tally(process->cluster->board)->handed_over++;
 }
 
 /* Answers come in order, so that there is next to nothing to move. */

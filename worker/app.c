@@ -82,6 +82,8 @@ int muster__app_run(struct muster_worker *self, const struct muster__app *app)
 
 	if (app->module != NULL)
 		return muster__module_run(self, app);
+	if (app->builtin == MUSTER__BUILTIN_STATUS)
+		return muster__status_run(self, app);
 	for (i = 0; i < app->listener_count && err == 0; i++)
 		err = serve(self, app, &app->listeners[i]);
 	return err;

@@ -29,4 +29,7 @@ void muster__echo_connection(struct muster_server *server, struct muster_socket 
 void muster__discard_connection(struct muster_server *server, struct muster_socket *socket, void *data);
 void muster__proxy_connection(struct muster_server *server, struct muster_socket *socket, void *data);
 
+/* musterd's own: listen as the plan says, and serve the status there over HTTP. 0 or negative. */
+int muster__status_run(struct muster_worker *self, const struct muster__app *app);
+
 #endif

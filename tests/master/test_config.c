@@ -514,6 +514,12 @@ static const char *const accepted[] = {
 	ROOT("\"restart\":{\"backoff_ms\":10000},"),
 	ROOT("\"restart\":{\"backoff_ms\":3600000,\"backoff_max_ms\":3600000},"),
 	ROOT("\"w\\u006frkers\":2,"),
+	ROOT("\"status\":{\"port\":9145},"),
+	ROOT("\"status\":{\"port\":9145,\"host\":\"::1\"},"),
+	ROOT("\"status\":{\"port\":9145,\"host\":\"127.9.9.9\"},"),
+	ROOT("\"status\":{\"port\":9145,\"host\":\"localhost\"},"),
+	ROOT("\"status\":{\"port\":9145,\"host\":\"0.0.0.0\",\"public\":true},"),
+	ROOT("\"status\":{\"path\":\"/x\",\"writable_all\":true},"),
 	LISTENER("\"port\":0"),
 	LISTENER("\"port\":1,\"backlog\":65535,\"max_connections\":1000000000"),
 	LISTENER("\"port\":1,\"no_delay\":false"),
@@ -536,6 +542,9 @@ END_TEST
 
 /* ---- What is wrong with it. One mistake, one message. */
 
+#define REST_STATUS(listener)                                                                                          \
+	"\"listeners\":[{" listener ",\"application\":\"a\"}],\"applications\":{\"a\":{\"builtin\":\"echo\"}}}"
+
 static const struct {
 	const char *text, *error;
 } mistakes[] = {
@@ -553,6 +562,24 @@ static const struct {
 	  "1: control.mode: expected an octal mode as \"0600\", found \"1777\"" },
 	{ ROOT("\"control\":{\"mode\":384},"), "1: control.mode: expected an octal mode as \"0600\", found 384" },
 	{ ROOT("\"control\":{\"path\":\"@x\"},"), "1: control.path: no mode guards an abstract name: name a file" },
+	{ ROOT("\"status\":{},"), "1: status: \"port\" or \"path\" is missing" },
+	{ ROOT("\"status\":{\"port\":0},"), "1: status.port: 0 is not in 1..65535" },
+	{ ROOT("\"status\":{\"port\":1,\"path\":\"/x\"},"), "1: status.port: cannot stand beside \"path\"" },
+	{ ROOT("\"status\":{\"port\":1,\"host\":\"192.0.2.1\"},"),
+	  "1: status.host: is not the loopback: whoever reaches it reads the status; say so with \"public\": true" },
+	{ ROOT("\"status\":{\"port\":2,\"host\":\"::\"},"),
+	  "1: status.host: is not the loopback: whoever reaches it reads the status; say so with \"public\": true" },
+	{ ROOT("\"status\":{\"port\":1,\"host\":\"localhost.example\"},"),
+	  "1: status.host: is not the loopback: whoever reaches it reads the status; say so with \"public\": true" },
+	{ ROOT("\"status\":{\"path\":\"/x\",\"public\":true},"), "1: status.public: cannot stand beside \"path\"" },
+	{ ROOT("\"status\":{\"port\":1,\"writable_all\":true},"),
+	  "1: status.writable_all: has no meaning without \"path\"" },
+	{ "{\"status\":{\"path\":\"/x\"}," REST_STATUS("\"name\":\"status\",\"port\":1"),
+	  "1: listeners[0].name: \"status\" is the name of the listener of the status" },
+	{ "{\"status\":{\"path\":\"/x\"}," REST_STATUS("\"path\":\"/x\""),
+	  "1: listeners[0].path: the status is served there already" },
+	{ "{\"status\":{\"port\":1}," REST_STATUS("\"port\":1,\"host\":\"127.0.0.1\""),
+	  "1: listeners[0].port: the status is served there already" },
 	{ ROOT("\"log\":{\"level\":\"loud\"},"),
 	  "1: log.level: expected \"error\" or \"warn\" or \"info\" or \"debug\", found \"loud\"" },
 	{ ROOT("\"log\":{\"format\":\"xml\"},"), "1: log.format: expected \"text\" or \"json\", found \"xml\"" },
