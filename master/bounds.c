@@ -76,6 +76,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 		break;
 	case MUSTER__BOUND_DEATH:
 		log_late(process, "SIGKILL");
+		process->slain = true;
 		muster_worker_kill(&process->peer, SIGKILL);
 		break;
 	case MUSTER__BOUND_NONE: break;

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -433,8 +434,10 @@ void muster__cluster_kill(struct muster_cluster *cluster, int signal)
 	struct muster__seat *seat;
 
 	TAILQ_FOREACH(seat, &cluster->seats, link)
-	if (seat->process != NULL)
+	if (seat->process != NULL) {
+		seat->process->slain |= signal == SIGKILL;
 		muster_worker_kill(&seat->process->peer, signal);
+	}
 }
 
 struct muster_worker *muster_cluster_next(struct muster_cluster *cluster, struct muster_worker *previous)

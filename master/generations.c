@@ -128,6 +128,7 @@ static void on_ended(struct muster__service *service)
 		all->current = NULL;
 	else
 		remove_ending(all, service);
+	all->forced |= all->stopping && service->forced;
 	muster__log(MUSTER_LOG_INFO, "generation %u: gone", service->generation);
 	muster__service_free(service);
 	if (all->current == NULL && all->next == NULL && TAILQ_EMPTY(&all->ending))

@@ -48,6 +48,7 @@ struct muster__generations {
 	bool due, paused;
 	bool stopping; /* the end of all */
 	bool failed;   /* it ends because the first one could not start */
+	bool forced;   /* workers had to be killed for it */
 	const struct muster__generations_ops *ops;
 	void *data;
 };

@@ -1,4 +1,7 @@
-/* musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file. */
+/*
+ * musterd: options, configuration, service, loop. Exit status: 0 fine, 1 failed to start or run, 2 bad words or file, 3 it
+ * ended, but only by killing workers.
+ */
 #include "master/activation.h"
 #include "master/bequest.h"
 #include "master/config.h"
@@ -30,7 +33,7 @@
 
 #define DEFAULT_FILE "/etc/muster/muster.json"
 
-enum { FINE = 0, FAILED = 1, MISUSED = 2 };
+enum { FINE = 0, FAILED = 1, MISUSED = 2, FORCED = 3 };
 
 struct options {
 	const char *file;
@@ -76,7 +79,8 @@ static void print_help(FILE *out)
 		"SIGHUP reads the configuration again, SIGUSR1 opens the log again, SIGUSR2 starts a new musterd in\n"
 		"the place of this one. SIGTERM and SIGINT stop, SIGQUIT lets connections end first; a second signal\n"
 		"is less patient.\n"
-		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration.\n",
+		"Exit status: 0 fine, 1 failed to start or run, 2 bad command line or configuration, 3 at the end\n"
+		"workers had to be killed.\n",
 		DEFAULT_FILE);
 }
 
@@ -381,7 +385,9 @@ static int run(struct daemon *daemon)
 	err = muster_loop_run(daemon->loop);
 	if (daemon->all.failed)
 		muster__report_failed(&daemon->report, daemon->all.failure);
-	return err < 0 || daemon->all.failed ? FAILED : FINE;
+	if (err < 0 || daemon->all.failed)
+		return FAILED;
+	return daemon->all.forced ? FORCED : FINE;
 }
 
 static void clean_up(struct daemon *daemon)

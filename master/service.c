@@ -201,6 +201,8 @@ static void on_worker_exit(struct muster_worker *worker, int code, int signal, v
 	if (app->program != NULL && code == CANNOT_RUN)
 		muster__log(MUSTER_LOG_ERROR, "application %s: the program %s could not be run", app->plan.name,
 			    app->program);
+	if (app->service->phase >= MUSTER__PHASE_DRAINING)
+		app->service->forced |= muster__process_of(worker)->slain;
 	if (app->service->phase != MUSTER__PHASE_STARTING)
 		return;
 	if (muster__process_of(worker)->ready)

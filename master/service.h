@@ -50,6 +50,7 @@ struct muster__service {
 	struct muster__service_app *apps;
 	size_t app_count;
 	enum muster__phase phase;
+	bool forced;        /* not all of its workers left at its end: some had to be killed */
 	bool held;          /* it accepts when it is released; else as soon as a worker can take a connection */
 	struct event timer; /* of the phase */
 	struct muster__config_errors why;

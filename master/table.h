@@ -56,6 +56,7 @@ struct muster__process {
 	bool ready;             /* it serves all that it has to, and on_ready was told */
 	bool said_ready;        /* it, or the user, said so */
 	bool late;              /* it was not ready in time */
+	bool slain;             /* we had to end it by SIGKILL as it did not leave */
 	bool barred;            /* nothing is handed to it: not committed yet, or hung */
 	uint64_t beat, beat_ms; /* what its slot showed last, and since when */
 	uint32_t luck;          /* by how much of the jitter its limits are lower */
