@@ -57,6 +57,8 @@ static const struct metric of_listeners[] = {
 	{ "muster_listener_accepted_total", "Connections accepted at a listener.", COUNTER, ONE, NULL, "accepted" },
 	{ "muster_listener_dropped_total", "Connections dropped at a listener, beyond a limit.", COUNTER, ONE, NULL,
 	  "dropped" },
+	{ "muster_listener_refused_total", "Connections refused at the door, by lists and limits of addresses.",
+	  COUNTER, ONE, NULL, "refused" },
 	{ "muster_listener_waiting", "Connections accepted for which no worker has room.", GAUGE, ONE, NULL,
 	  "waiting" },
 	{ "muster_listener_workers", "Workers that serve a listener.", GAUGE, ONE, NULL, "workers" },
