@@ -7,6 +7,7 @@
 #include "ipc/open_channel.h"
 #include "ipc/plan.h"
 #include "ipc/post.h"
+#include "ipc/standard.h"
 #include "src/error.h"
 #include "src/fd.h"
 #include "src/sized.h"
@@ -27,7 +28,7 @@ struct muster_child {
 	struct muster__channel wire;
 	struct muster_channel face;
 	struct event exited;
-	struct muster_socket *standard[3];
+	struct muster__standard standard;
 	pid_t pid;
 	int pidfd;
 	int code, signal;
@@ -101,13 +102,6 @@ static void tell_disconnect(struct muster_child *child)
 	muster__endpoint_disconnected(&child->face);
 }
 
-/* As in Node: whoever else has its input hears no more than the end. */
-static void end_input(struct muster_child *child)
-{
-	if (child->standard[0] != NULL)
-		muster_socket_destroy(child->standard[0], 0);
-}
-
 static void child_turn(struct muster__object *object)
 {
 	struct muster_child *child = child_of(object);
@@ -118,36 +112,13 @@ static void child_turn(struct muster__object *object)
 	if (child->exit_due && child->disconnected) {
 		child->exit_due = false;
 		child->dead = true;
-		end_input(child);
+		muster__standard_end_input(&child->standard);
 		EMIT(child, on_exit, child, child->code, child->signal);
 	}
 	if (child->dead && child->disconnected) {
 		muster__object_close(object);
 		muster__object_ended(object);
 	}
-}
-
-/* Its output may still be read when it is gone; the sockets only forget whose they were. */
-static void on_standard_close(struct muster_socket *socket, bool had_error, void *data)
-{
-	struct muster_child *child = data;
-	int i;
-
-	(void)had_error;
-	for (i = 0; i < 3; i++)
-		if (child->standard[i] == socket)
-			child->standard[i] = NULL;
-}
-
-static const struct muster_socket_handlers standard_handlers = { .on_close = on_standard_close };
-
-static void leave_standard(struct muster_child *child)
-{
-	int i;
-
-	for (i = 0; i < 3; i++)
-		if (child->standard[i] != NULL)
-			muster_socket_off(child->standard[i], &standard_handlers, child);
 }
 
 /* The loop goes: the channel closes. The child is not killed, and no longer ours to reap. */
@@ -167,7 +138,7 @@ static void child_free(struct muster__object *object)
 {
 	struct muster_child *child = child_of(object);
 
-	leave_standard(child);
+	muster__standard_leave(&child->standard);
 	muster__channel_free(&child->wire);
 	muster__listeners_clear(&child->on);
 	muster__listeners_clear(&child->face.on);
@@ -204,33 +175,6 @@ static int make_pair(int pair[2])
 	return pair[1] < 0 ? pair[1] : 0;
 }
 
-/* Our end of one of its standard descriptors; its own expects to block. */
-static int make_standard(struct muster_child *child, int n, int *theirs)
-{
-	struct muster_socket_options options = { .no_read = n == 0, .no_write = n != 0 };
-	int pair[2], err = make_pair(pair);
-
-	if (err == 0) {
-		fcntl(pair[1], F_SETFL, fcntl(pair[1], F_GETFL) & ~O_NONBLOCK);
-		child->standard[n] = muster_socket_open(child->object.loop, pair[0], &options);
-		pair[0] = -1;
-		err = child->standard[n] != NULL ? muster_socket_on(child->standard[n], &standard_handlers, child) :
-						   -ENOMEM;
-	}
-	muster__fd_close(&pair[0]);
-	*theirs = pair[1];
-	return err;
-}
-
-static int make_all_standard(struct muster_child *child, int theirs[3])
-{
-	int err = 0, n;
-
-	for (n = 0; n < 3 && err == 0; n++)
-		err = make_standard(child, n, &theirs[n]);
-	return err;
-}
-
 static int watch(struct muster_child *child)
 {
 	struct muster_loop *loop = child->object.loop;
@@ -245,13 +189,14 @@ static void end_unwatched(const struct muster_child *child)
 	waitpid(child->pid, NULL, 0);
 }
 
-static int give_birth(struct muster_child *child, struct muster__plan *plan, bool silent)
+static int give_birth(struct muster_child *child, struct muster__plan *plan, const struct muster_child_options *options)
 {
-	int pair[2], err = make_pair(pair), n;
+	int pair[2], err = make_pair(pair);
 
 	plan->channel_fd = pair[1];
-	if (err == 0 && silent)
-		err = make_all_standard(child, plan->standard);
+	if (err == 0)
+		err = muster__standard_open(&child->standard, child->object.loop, options->stdio, options->silent,
+					    plan->standard);
 	if (err == 0)
 		err = muster__channel_init(&child->wire, child->object.loop, pair[0], &wire_ops);
 	else
@@ -262,19 +207,13 @@ static int give_birth(struct muster_child *child, struct muster__plan *plan, boo
 	if (err == 0 && (err = watch(child)) < 0)
 		end_unwatched(child);
 	muster__fd_close(&pair[1]);
-	for (n = 0; n < 3; n++)
-		if (plan->standard[n] > 0)
-			muster__fd_close(&plan->standard[n]);
+	muster__standard_close(plan->standard);
 	return err;
 }
 
 static void discard(struct muster_child *child)
 {
-	int n;
-
-	for (n = 0; n < 3; n++)
-		if (child->standard[n] != NULL)
-			muster_socket_destroy(child->standard[n], 0);
+	muster__standard_destroy(&child->standard);
 	muster__event_del(child->object.loop, &child->exited);
 	muster__fd_close(&child->pidfd);
 	muster__object_discard(&child->object);
@@ -315,7 +254,7 @@ struct muster_child *muster_child_spawn_sized(struct muster_loop *loop, const st
 	plan.cwd = mine.cwd;
 	plan.uid = mine.uid;
 	plan.gid = mine.gid;
-	err = give_birth(child, &plan, mine.silent);
+	err = give_birth(child, &plan, &mine);
 	if (err < 0) {
 		discard(child);
 		return muster__no_object(err);
@@ -355,7 +294,7 @@ int muster_child_kill(struct muster_child *child, int signal)
 
 struct muster_socket *muster_child_stdio(struct muster_child *child, int n)
 {
-	return n >= 0 && n < 3 ? child->standard[n] : NULL;
+	return muster__standard_at(&child->standard, n);
 }
 
 void muster_child_ref(struct muster_child *child)

@@ -78,6 +78,11 @@ struct muster_channel *muster_worker_channel(struct muster_worker *worker)
 	return &worker->face;
 }
 
+struct muster_socket *muster_worker_stdio(const struct muster_worker *worker, int n)
+{
+	return muster__standard_at(&worker->standard, n);
+}
+
 void muster__peer_message(struct muster_worker *worker, struct muster__line *line, int *fd)
 {
 	struct muster__post post;

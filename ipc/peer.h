@@ -4,6 +4,7 @@
 
 #include "ipc/channel.h"
 #include "ipc/endpoint.h"
+#include "ipc/standard.h"
 #include "src/handlers.h"
 #include "src/lifecycle.h"
 
@@ -24,7 +25,8 @@ struct muster_worker {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct muster__channel channel;
-	struct muster_channel face; /* the channel, for those who want it alone */
+	struct muster_channel face;       /* the channel, for those who want it alone */
+	struct muster__standard standard; /* of its process, in the primary */
 	const struct muster__peer_ops *ops;
 	unsigned id;
 	pid_t pid;

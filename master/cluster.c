@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WINDOW 16
 #define BACKOFF_MS 100
@@ -296,7 +297,7 @@ void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster
 
 void muster__cluster_set_output(struct muster_cluster *cluster, int fd)
 {
-	cluster->output = fd;
+	cluster->options.stdio[STDERR_FILENO] = fd;
 }
 
 void muster__cluster_set_privileges(struct muster_cluster *cluster, const struct muster__privileges *privileges)

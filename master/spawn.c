@@ -201,6 +201,7 @@ static void process_turn(struct muster__object *object)
 	if (process->exit_due && process->peer.channel.state == MUSTER__CHANNEL_CLOSED) {
 		process->exit_due = false;
 		log_exit(process);
+		muster__standard_end_input(&worker->standard);
 		MUSTER__PEER_EMIT(worker, on_exit, worker, process->code, process->signal);
 		muster__object_close(object);
 		return;
@@ -235,6 +236,7 @@ static void process_free(struct muster__object *object)
 {
 	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 
+	muster__standard_leave(&process->peer.standard);
 	muster__channel_free(&process->peer.channel);
 	muster__listeners_clear(&process->peer.on);
 	muster__listeners_clear(&process->peer.face.on);
@@ -316,6 +318,7 @@ static struct muster__process *process_new(struct muster__seat *seat)
 static void discard(struct muster__process *process)
 {
 	muster__scoreboard_give(process->cluster->board, process->slot);
+	muster__standard_destroy(&process->peer.standard);
 	muster__object_discard(&process->peer.object);
 }
 
@@ -324,7 +327,6 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 	const struct muster_cluster *cluster = process->cluster;
 	struct muster__plan plan = {
 		.channel_fd = theirs,
-		.standard = { 0, 0, cluster->output },
 		.id = process->peer.id,
 		.board = cluster->board,
 		.slot = process->slot,
@@ -350,7 +352,13 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.joined_output = cluster->permit != NULL,
 	};
 
-	return muster__child_fork(&plan, muster__worker_main, &process->peer.pid, &process->pidfd);
+	int err = muster__standard_open(&process->peer.standard, process->peer.object.loop, cluster->options.stdio,
+					cluster->options.silent, plan.standard);
+
+	if (err == 0)
+		err = muster__child_fork(&plan, muster__worker_main, &process->peer.pid, &process->pidfd);
+	muster__standard_close(plan.standard);
+	return err;
 }
 
 /* In the parent: the table, the channel, the watch for its death. */

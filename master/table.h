@@ -112,7 +112,6 @@ struct muster_cluster {
 	const struct muster__app *app;       /* musterd's, instead of options.worker */
 	struct muster__inherited *inherited; /* sockets to be asked before any is bound on demand; or NULL */
 	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
-	int output;                          /* what is standard error to the workers; 0: as ours */
 	const struct muster__privileges *privileges; /* musterd's, instead of uid and gid of the options; or NULL */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;

@@ -22,6 +22,13 @@ struct muster_socket;
  */
 typedef int (*muster_child_function)(struct muster_channel *parent, void *data);
 
+/* What 0, 1 or 2 of a child can be, beside a descriptor above 0 of the caller's. */
+enum muster_stdio {
+	MUSTER_STDIO_INHERIT = 0, /* what it is in the parent */
+	MUSTER_STDIO_NULL = -1,   /* /dev/null: Node's 'ignore' */
+	MUSTER_STDIO_SOCKET = -2, /* a socket of the loop here, see muster_child_stdio: Node's 'pipe' */
+};
+
 /* Either `function` or `exec`. Zero is the default for each. */
 struct muster_child_options {
 	muster_child_function function;
@@ -32,7 +39,9 @@ struct muster_child_options {
 	const char *cwd;
 	uid_t uid; /* 0 is as the parent; supplementary groups go with it */
 	gid_t gid;
-	bool silent; /* 0 to 2 of the child are sockets: see muster_child_stdio */
+	bool silent; /* what `stdio` leaves 0 are MUSTER_STDIO_SOCKET */
+	/* 0 to 2 of the child: of enum muster_stdio, or a descriptor, which is duplicated and stays the caller's. */
+	int stdio[3];
 };
 
 struct muster_child_handlers {
@@ -45,7 +54,8 @@ struct muster_child_handlers {
 
 /*
  * Start a child. It lives as an object until the later of on_exit and on_disconnect has returned, and keeps the loop running.
- * NULL with errno set: EINVAL (neither function nor exec, or both), ENOMEM, E2BIG, or what fork said.
+ * NULL with errno set: EINVAL (neither function nor exec, or both; a form of `stdio` that is none), EBADF, ENOMEM, E2BIG, or
+ * what fork said.
  */
 MUSTER_API struct muster_child *muster_child_spawn_sized(struct muster_loop *loop,
 							 const struct muster_child_options *options, size_t size);
@@ -79,7 +89,10 @@ MUSTER_API pid_t muster_child_pid(const struct muster_child *child);
 /* Send a signal; 0 is SIGTERM. -ESRCH if it has ended. */
 MUSTER_API int muster_child_kill(struct muster_child *child, int signal);
 
-/* If it is silent: our end of its standard input (0), output (1) or error (2), a socket of the loop; NULL once closed. */
+/*
+ * Our end of its standard input (0), output (1) or error (2), where it is a socket of the loop; NULL elsewhere, and once it has
+ * closed. What is not read keeps whoever writes it waiting.
+ */
 MUSTER_API struct muster_socket *muster_child_stdio(struct muster_child *child, int n);
 
 /* Whether the child alone keeps its loop running; it does unless unref'd. */

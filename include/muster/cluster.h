@@ -4,6 +4,7 @@
 
 #include <muster/address.h>
 #include <muster/channel.h>
+#include <muster/child.h>
 #include <muster/error.h>
 #include <muster/export.h>
 #include <muster/policy.h>
@@ -98,6 +99,9 @@ struct muster_cluster_options {
 	uint64_t limit_nofile; /* RLIMIT_NOFILE; 0 is as the primary */
 	uint64_t limit_core;   /* RLIMIT_CORE, bytes; 0 is as the primary, UINT64_MAX no limit ... */
 	bool no_core;          /* ... and this is none at all */
+	/* Standard input, output and error of each worker, as of a child: see muster_worker_stdio. Descriptors stay the caller's ... */
+	bool silent;
+	int stdio[3]; /* ... and open as long as workers are forked */
 };
 
 /* One table for the cluster (all workers, and on_close) and for a single worker. */
@@ -266,6 +270,12 @@ MUSTER_API struct muster_loop *muster_worker_loop(const struct muster_worker *wo
 
 /* Its channel alone (borrowed, as long as the worker): process.channel. Messages come to both. */
 MUSTER_API struct muster_channel *muster_worker_channel(struct muster_worker *worker);
+
+/*
+ * Our end of its standard input (0), output (1) or error (2), as muster_child_stdio: worker.process.stdout and so on. It is
+ * there when muster_cluster_fork returns, for a worker that follows another at on_fork; NULL in the worker itself.
+ */
+MUSTER_API struct muster_socket *muster_worker_stdio(const struct muster_worker *worker, int n);
 
 /* Its channel is open; its process has been reaped. */
 MUSTER_API bool muster_worker_is_connected(const struct muster_worker *worker);

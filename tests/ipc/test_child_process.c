@@ -996,6 +996,108 @@ START_TEST(a_silent_program_has_four_descriptors_and_they_block)
 }
 END_TEST
 
+/* ---- other forms of standard descriptors */
+
+static struct muster_child *spawn_with_stdio(const char *script, int in, int out, int err)
+{
+	return spawn_with(&(struct muster_child_options){ .exec = SHELL(script), .stdio = { in, out, err } });
+}
+
+START_TEST(a_standard_descriptor_may_be_one_of_the_parents)
+{
+	char got[64] = { 0 };
+	int in[2], out[2];
+
+	ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	ck_assert_int_eq(write(in[1], "from a pipe", 11), 11);
+	close(in[1]);
+	spawn_with_stdio("cat; echo , twice >&2", in[0], out[1], out[1]);
+	close(in[0]);
+	close(out[1]);
+	expect_end(0, 0);
+	ck_assert_int_eq(read(out[0], got, sizeof got), 19);
+	ck_assert_str_eq(got, "from a pipe, twice\n");
+	close(out[0]);
+}
+END_TEST
+
+/* They are each other's: neither is overwritten before it has been moved. */
+START_TEST(output_and_error_of_the_parent_may_change_places)
+{
+	int out[2], err[2], saved[2] = { dup(1), dup(2) };
+	char got[2][8] = { "", "" };
+	int i;
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(err, O_CLOEXEC), 0);
+	dup2(out[1], 1);
+	dup2(err[1], 2);
+	spawn_with_stdio("echo out; echo err >&2", 0, 2, 1);
+	dup2(saved[0], 1);
+	dup2(saved[1], 2);
+	expect_end(0, 0);
+	ck_assert_int_eq(read(out[0], got[0], sizeof *got - 1), 4);
+	ck_assert_int_eq(read(err[0], got[1], sizeof *got - 1), 4);
+	ck_assert_str_eq(got[0], "err\n");
+	ck_assert_str_eq(got[1], "out\n");
+	for (i = 0; i < 2; i++) {
+		close(out[i]);
+		close(err[i]);
+		close(saved[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_standard_descriptor_may_be_nothing)
+{
+	spawn_with_stdio("read line && exit 9; [ \"$(readlink /proc/self/fd/2)\" = /dev/null ] || exit 8; echo lost",
+			 MUSTER_STDIO_NULL, MUSTER_STDIO_NULL, MUSTER_STDIO_NULL);
+	expect_end(0, 0);
+}
+END_TEST
+
+START_TEST(one_standard_descriptor_alone_may_be_a_socket)
+{
+	struct muster_child *child = spawn_with_stdio("echo heard", MUSTER_STDIO_NULL, MUSTER_STDIO_SOCKET, 0);
+
+	ck_assert_ptr_null(muster_child_stdio(child, 0));
+	ck_assert_ptr_null(muster_child_stdio(child, 2));
+	ck_assert_int_eq(muster_socket_on(muster_child_stdio(child, 1), &counting_socket, &of_out), 0);
+	expect_end(0, 0);
+	ck_assert_str_eq(of_out.bytes, "heard\n");
+}
+END_TEST
+
+START_TEST(a_silent_child_may_have_a_standard_descriptor_that_is_no_socket)
+{
+	struct muster_child_options options = { .exec = SHELL("echo out; echo err >&2"), .silent = true };
+	struct muster_child *child;
+
+	options.stdio[1] = MUSTER_STDIO_NULL;
+	child = spawn_with(&options);
+	ck_assert_ptr_null(muster_child_stdio(child, 1));
+	ck_assert_int_eq(muster_socket_on(muster_child_stdio(child, 2), &counting_socket, &of_err), 0);
+	expect_end(0, 0);
+	ck_assert_str_eq(of_err.bytes, "err\n");
+}
+END_TEST
+
+static const struct {
+	int wanted, err;
+} bad_stdio[] = { { -3, EINVAL }, { 999, EBADF } };
+
+START_TEST(a_standard_descriptor_that_is_none_is_refused)
+{
+	struct muster_child_options options = { .function = mirror, .silent = true };
+
+	options.stdio[2] = bad_stdio[_i].wanted;
+	ck_assert_ptr_null(muster_child_spawn(test_loop, &options));
+	ck_assert_int_eq(errno, bad_stdio[_i].err);
+	run_dry(test_loop);
+}
+END_TEST
+
 /* ---- many, and none */
 
 #define EIGHTY 80
@@ -1477,7 +1579,8 @@ int main(void)
 	Suite *suite = suite_create("child_process");
 	TCase *messages = add_loop_case(suite, "messages"), *handles = add_loop_case(suite, "handles");
 	TCase *ends = add_loop_case(suite, "ends"), *inherited = add_loop_case(suite, "inherited");
-	TCase *exec = add_loop_case(suite, "exec"), *silent = add_loop_case(suite, "silent");
+	TCase *exec = add_loop_case(suite, "exec"), *silent = add_loop_case(suite, "silent"),
+	      *forms = add_loop_case(suite, "forms");
 	TCase *many = add_loop_case(suite, "many");
 	TCase *node = add_loop_case(suite, "Node"), *under_node = add_loop_case(suite, "under Node");
 
@@ -1529,6 +1632,13 @@ int main(void)
 	tcase_add_loop_test(silent, only_a_silent_child_has_sockets_for_its_standard_descriptors, 0, 2);
 	tcase_add_test(silent, an_output_that_was_closed_is_no_socket_any_more);
 	tcase_add_test(silent, a_silent_program_has_four_descriptors_and_they_block);
+	tcase_add_test(forms, a_standard_descriptor_may_be_one_of_the_parents);
+	tcase_add_test(forms, output_and_error_of_the_parent_may_change_places);
+	tcase_add_test(forms, a_standard_descriptor_may_be_nothing);
+	tcase_add_test(forms, one_standard_descriptor_alone_may_be_a_socket);
+	tcase_add_test(forms, a_silent_child_may_have_a_standard_descriptor_that_is_no_socket);
+	tcase_add_loop_test(forms, a_standard_descriptor_that_is_none_is_refused, 0,
+			    sizeof bad_stdio / sizeof bad_stdio[0]);
 	tcase_add_test(many, many_children_at_once_have_each_their_own_end);
 	tcase_add_test(many, eighty_children_each_give_their_socket_to_the_parent);
 	tcase_add_loop_test(many, at_the_descriptor_limit_a_spawn_fails_and_leaves_nothing, 0, 2);

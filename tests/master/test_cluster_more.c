@@ -1,5 +1,6 @@
 /* tests/master/test_cluster_more.c - a scheduler of the user's own, counts of connections, what workers begin with. */
 #include "tests/support/client.h"
+#include "tests/support/counts.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/lines.h"
 #include "tests/support/loop.h"
@@ -1036,6 +1037,104 @@ START_TEST(what_is_closed_of_0_to_2_in_the_primary_is_dev_null_in_its_workers)
 }
 END_TEST
 
+static struct socket_counts of_out;
+
+static int speak_and_listen(struct muster_worker *self, void *data)
+{
+	char line[64] = "";
+
+	(void)data;
+	ck_assert_ptr_null(muster_worker_stdio(self, 1));
+	printf("worker %u heard ", muster_worker_id(self));
+	if (fgets(line, sizeof line, stdin) == NULL)
+		return -EIO;
+	printf("%s", line);
+	return 0;
+}
+
+static void converse(struct muster_worker *worker, void *data)
+{
+	(void)data;
+	ck_assert_int_eq(muster_socket_on(muster_worker_stdio(worker, 1), &counting_socket, &of_out), 0);
+	ck_assert_int_eq(muster_socket_write(muster_worker_stdio(worker, 0), "a line\n", 7), 0);
+}
+
+START_TEST(silent_workers_are_read_and_written_by_the_primary)
+{
+	static const struct muster_worker_handlers on = { .on_fork = converse };
+	struct muster_cluster_options options = { .worker = _i == 0 ? speak_and_listen : NULL, .silent = true };
+	const char *const exec[] = { "/bin/sh", "-c", "read line; echo worker $NODE_UNIQUE_ID heard $line", NULL };
+	struct muster_cluster *cluster;
+
+	options.exec = _i == 0 ? NULL : exec;
+	cluster = new_cluster(&options, NULL, &counts);
+	ck_assert_int_eq(muster_cluster_on(cluster, &on, NULL), 0);
+	ck_assert_int_eq(muster_cluster_start(cluster, 2), 0);
+	run_dry(test_loop);
+	ck_assert_uint_eq(counts.exit, 2);
+	ck_assert_uint_eq(counts.bad_exits, 0);
+	ck_assert_uint_eq(of_out.close, 2);
+	ck_assert_ptr_nonnull(strstr(of_out.bytes, "worker 1 heard a line\n"));
+	ck_assert_ptr_nonnull(strstr(of_out.bytes, "worker 2 heard a line\n"));
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+static void kill_the_first(struct muster_worker *worker, void *data)
+{
+	if (muster_worker_id(worker) == 1)
+		ck_assert_int_eq(muster_worker_kill(worker, SIGKILL), 0);
+	else
+		converse(worker, data);
+}
+
+START_TEST(who_follows_a_silent_worker_is_silent)
+{
+	static const struct muster_worker_handlers on = { .on_fork = kill_the_first };
+	struct muster_cluster_options options = {
+		.worker = speak_and_listen, .silent = true, .respawn = true, .backoff_ms = 1
+	};
+	struct muster_cluster *cluster = new_cluster(&options, NULL, &counts);
+
+	ck_assert_int_eq(muster_cluster_on(cluster, &on, NULL), 0);
+	ck_assert_int_eq(muster_cluster_start(cluster, 1), 0);
+	run_until_text(of_out.bytes, "worker 2 heard a line\n");
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+START_TEST(workers_write_to_a_descriptor_that_they_are_given)
+{
+	struct muster_cluster_options options = { .exec = (const char *const[]){ "/bin/sh", "-c",
+										 "echo $NODE_UNIQUE_ID", NULL } };
+	struct muster_cluster *cluster;
+	char got[8] = "";
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	options.stdio[1] = ends[1];
+	cluster = new_cluster(&options, NULL, &counts);
+	ck_assert_int_eq(muster_cluster_start(cluster, 2), 0);
+	run_dry(test_loop);
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], got, sizeof got), 4);
+	ck_assert_int_eq(got[0] + got[2], '1' + '2');
+	close(ends[0]);
+	close_cluster(cluster, &counts);
+}
+END_TEST
+
+START_TEST(a_worker_whose_output_cannot_be_made_is_not_forked)
+{
+	struct muster_cluster_options options = { .worker = speak_and_listen, .silent = true, .stdio[2] = 999 };
+	struct muster_cluster *cluster = new_cluster(&options, NULL, &counts);
+
+	ck_assert_int_eq(muster_cluster_fork(cluster, NULL, NULL), -EBADF);
+	close_cluster(cluster, &counts);
+	ck_assert_uint_eq(counts.fork, 0);
+}
+END_TEST
+
 static void close_standard(void)
 {
 	int fd;
@@ -1088,7 +1187,8 @@ int main(void)
 	Suite *suite = suite_create("cluster_more");
 	TCase *scheduler = add_loop_case(suite, "scheduler"), *counting = add_loop_case(suite, "counting");
 	TCase *begin = add_loop_case(suite, "begin"), *user = add_loop_case(suite, "user");
-	TCase *standard = add_loop_case(suite, "standard"), *lonely = add_case(suite, "lonely");
+	TCase *silent = add_loop_case(suite, "silent"), *standard = add_loop_case(suite, "standard"),
+	      *lonely = add_case(suite, "lonely");
 
 	tcase_add_test(scheduler, the_worker_that_is_chosen_serves);
 	tcase_add_test(scheduler, a_scheduler_is_offered_only_those_who_can_take_one);
@@ -1125,6 +1225,10 @@ int main(void)
 		tcase_add_test(user, a_worker_that_may_not_change_its_user_exits_with_127);
 	}
 	tcase_add_loop_test(standard, what_is_closed_of_0_to_2_in_the_primary_is_dev_null_in_its_workers, 0, 16);
+	tcase_add_loop_test(silent, silent_workers_are_read_and_written_by_the_primary, 0, 2);
+	tcase_add_test(silent, who_follows_a_silent_worker_is_silent);
+	tcase_add_test(silent, workers_write_to_a_descriptor_that_they_are_given);
+	tcase_add_test(silent, a_worker_whose_output_cannot_be_made_is_not_forked);
 	tcase_add_test(lonely, a_worker_of_a_primary_without_standard_descriptors_sees_its_end);
 	return run_suite(suite);
 }
