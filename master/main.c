@@ -348,7 +348,7 @@ static int start(struct daemon *daemon)
 	if (err == 0)
 		err = muster__generations_init(&daemon->all, daemon->loop, daemon->options.file, &ops, daemon);
 	if (err == 0)
-		err = muster__strangers_start(&daemon->strangers, &daemon->all);
+		err = muster__strangers_start(&daemon->strangers, daemon->loop);
 	muster__outfit_init(&daemon->outfit, &daemon->all);
 	muster__report_start(&daemon->report, daemon->sd, &daemon->all);
 	if (err < 0)

@@ -5,46 +5,50 @@
  */
 #include "master/strangers.h"
 
-#include "master/generations.h"
 #include "src/loop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define AGAIN_MS 1
+#define AGAIN_MS 10
 
-static bool is_in_cluster(const struct muster_cluster *cluster, pid_t pid)
+/* Of the namespaces it is in the innermost is ours. What cannot be seen may be. */
+static bool is_pidfd_of(const char *descriptor, pid_t pid)
 {
-	const struct muster__seat *seat;
+	char path[64], line[256], *number;
+	bool found = false;
+	FILE *info;
 
-	TAILQ_FOREACH(seat, &cluster->seats, link)
-	if (seat->process != NULL && seat->process->peer.pid == pid)
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%.16s", descriptor);
+	info = fopen(path, "re");
+	if (info == NULL)
 		return true;
-	return false;
+	while (fgets(line, sizeof line, info) != NULL)
+		if (strncmp(line, "NSpid:", 6) == 0 && (number = strrchr(line, '\t')) != NULL)
+			found = strtol(number, NULL, 10) == pid;
+	fclose(info);
+	return found;
 }
 
-static bool is_in_service(const struct muster__service *service, pid_t pid)
+/* Whoever watches a child of ours does so by a pidfd. Where that cannot be seen it is better to leave a zombie. */
+static bool is_ours(pid_t pid)
 {
-	size_t i;
+	DIR *descriptors = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	bool ours = descriptors == NULL;
 
-	for (i = 0; service != NULL && i < service->app_count; i++)
-		if (service->apps[i].cluster != NULL && is_in_cluster(service->apps[i].cluster, pid))
-			return true;
-	return false;
-}
-
-/* Process 1 is not upgraded, and so it has no other children than workers. */
-static bool is_ours(const struct muster__generations *all, pid_t pid)
-{
-	const struct muster__service *service;
-
-	TAILQ_FOREACH(service, &all->ending, link)
-	if (is_in_service(service, pid))
-		return true;
-	return is_in_service(all->current, pid) || is_in_service(all->next, pid);
+	while (!ours && (entry = readdir(descriptors)) != NULL)
+		ours = entry->d_name[0] != '.' && is_pidfd_of(entry->d_name, pid);
+	if (descriptors != NULL)
+		closedir(descriptors);
+	return ours;
 }
 
 /* One of ours stands in front of the others until it has been reaped, which is soon: then we look again. */
@@ -54,8 +58,8 @@ static void reap(struct muster__strangers *strangers)
 	siginfo_t info = { .si_pid = 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-		if (is_ours(strangers->all, info.si_pid)) {
-			muster__event_add(strangers->all->loop, &strangers->again, &delay);
+		if (is_ours(info.si_pid)) {
+			muster__event_add(strangers->loop, &strangers->again, &delay);
 			return;
 		}
 		waitpid(info.si_pid, NULL, WNOHANG);
@@ -74,15 +78,15 @@ static void on_again(evutil_socket_t fd, short what, void *data)
 	struct muster__strangers *strangers = data;
 
 	(void)fd, (void)what;
-	muster__event_del(strangers->all->loop, &strangers->again);
+	muster__event_del(strangers->loop, &strangers->again);
 	reap(strangers);
 }
 
-int muster__strangers_start(struct muster__strangers *strangers, const struct muster__generations *all)
+int muster__strangers_start(struct muster__strangers *strangers, struct muster_loop *loop)
 {
-	struct event_base *base = all->loop->base;
+	struct event_base *base = loop->base;
 
-	strangers->all = all;
+	strangers->loop = loop;
 	if (getpid() != 1)
 		return 0;
 	event_assign(&strangers->ended, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_ended, strangers);
@@ -100,5 +104,5 @@ void muster__strangers_stop(struct muster__strangers *strangers)
 		return;
 	strangers->watching = false;
 	event_del(&strangers->ended);
-	muster__event_del(strangers->all->loop, &strangers->again);
+	muster__event_del(strangers->loop, &strangers->again);
 }

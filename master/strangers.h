@@ -5,16 +5,16 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
-struct muster__generations;
+struct muster_loop;
 
 struct muster__strangers {
-	const struct muster__generations *all;
+	struct muster_loop *loop;
 	struct event ended, again;
 	bool watching; /* only as process 1: nobody else is given orphans */
 };
 
-/* 0 or -ENOMEM. `all` is borrowed, and has its loop. */
-int muster__strangers_start(struct muster__strangers *strangers, const struct muster__generations *all);
+/* 0 or -ENOMEM. */
+int muster__strangers_start(struct muster__strangers *strangers, struct muster_loop *loop);
 void muster__strangers_stop(struct muster__strangers *strangers);
 
 #endif
