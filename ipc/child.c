@@ -10,6 +10,7 @@
 #include "ipc/plan.h"
 #include "ipc/privileges.h"
 #include "ipc/scoreboard.h"
+#include "ipc/sockets.h"
 #include "src/fd.h"
 
 #include <errno.h>
@@ -91,7 +92,7 @@ static void let_stderr_block(void)
 }
 
 /* Out of the way first, so that neither is overwritten by the other; the new numbers are inherited. */
-static int plumb_for_exec(const struct muster__plan *plan)
+static int plumb_channel(const struct muster__plan *plan)
 {
 	int channel = fcntl(plan->channel_fd, F_DUPFD, BOARD_FD + 1), flags, board = -1;
 
@@ -101,13 +102,32 @@ static int plumb_for_exec(const struct muster__plan *plan)
 		return -errno;
 	if (plan->board != NULL && (board < 0 || dup2(board, BOARD_FD) < 0))
 		return -errno;
-	let_stderr_block();
-	if (plan->joined_output && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		return -errno;
 	/* A child expects its end to block, as Node's does. */
 	flags = fcntl(CHANNEL_FD, F_GETFL);
 	fcntl(CHANNEL_FD, F_SETFL, flags & ~O_NONBLOCK);
 	close_between(plan->board != NULL ? BOARD_FD + 1 : CHANNEL_FD + 1, ~0u);
+	return 0;
+}
+
+static int plumb_sockets(const struct muster__sockets *sockets)
+{
+	int err = muster__sockets_plumb(sockets);
+
+	if (err == 0)
+		close_between(STDERR_FILENO + 1 + (unsigned)sockets->count, ~0u);
+	return err;
+}
+
+static int plumb_for_exec(const struct muster__plan *plan)
+{
+	int err;
+
+	let_stderr_block();
+	if (plan->joined_output && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return -errno;
+	err = plan->sockets != NULL ? plumb_sockets(plan->sockets) : plumb_channel(plan);
+	if (err < 0)
+		return err;
 	if (plan->own_group)
 		setpgid(0, 0);
 	return 0;
@@ -196,7 +216,10 @@ static int execute(const struct muster__plan *plan)
 
 	if (err < 0)
 		return fail(plan, "descriptors", err);
-	set_role(plan);
+	if (plan->sockets != NULL)
+		muster__sockets_tell(plan->sockets);
+	else
+		set_role(plan);
 	status = confine(plan);
 	if (status != 0)
 		return status;

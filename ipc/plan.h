@@ -8,6 +8,7 @@
 
 struct muster__privileges;
 struct muster__scoreboard;
+struct muster__sockets;
 
 enum muster__builtin {
 	MUSTER__BUILTIN_ECHO = 1,
@@ -40,8 +41,9 @@ struct muster__app {
 };
 
 struct muster__plan {
-	int channel_fd;  /* the child's end */
-	int standard[3]; /* descriptors to be 0 to 2; 0: as the parent's */
+	int channel_fd;                        /* the child's end */
+	const struct muster__sockets *sockets; /* of a program that gets these, and no channel; or NULL */
+	int standard[3];                       /* descriptors to be 0 to 2; 0: as the parent's */
 	unsigned id;
 	struct muster__scoreboard *board;
 	int slot;

@@ -290,6 +290,11 @@ void muster__cluster_set_permit(struct muster_cluster *cluster, const struct mus
 	cluster->permit = permit;
 }
 
+void muster__cluster_set_passing(struct muster_cluster *cluster, const struct muster__passing *passing)
+{
+	cluster->passing = passing;
+}
+
 void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster__inherited *inherited)
 {
 	cluster->inherited = inherited;

@@ -10,6 +10,9 @@ void muster__cluster_set_app(struct muster_cluster *cluster, const struct muster
 /* What workers may have bound on demand; what a program writes goes to standard error. Borrowed. */
 void muster__cluster_set_permit(struct muster_cluster *cluster, const struct muster__permit *permit);
 
+/* Its programs are given the sockets of its listeners, and no channel. Borrowed. */
+void muster__cluster_set_passing(struct muster_cluster *cluster, const struct muster__passing *passing);
+
 /* Where sockets for what workers ask are looked for before any is bound. Borrowed. */
 void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster__inherited *inherited);
 

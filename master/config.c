@@ -64,6 +64,7 @@ static const struct muster__choice overflows[] = {
 
 static const struct muster__choice protocols[] = {
 	{ "node", MUSTER__PROGRAM_NODE },
+	{ "listen-fds", MUSTER__PROGRAM_LISTEN_FDS },
 	{ NULL, 0 },
 };
 
@@ -98,6 +99,13 @@ static bool listener_has_port(const void *base)
 static bool is_program(const void *base)
 {
 	return ((const struct muster__config_application *)base)->exec;
+}
+
+static bool takes_sockets(const void *base)
+{
+	const struct muster__config_application *application = base;
+
+	return application->exec && application->protocol == MUSTER__PROGRAM_LISTEN_FDS;
 }
 
 static bool is_no_builtin(const void *base)
@@ -196,6 +204,9 @@ static const struct muster__key application_keys[] = {
 	{ "exec", MUSTER__KIND_PROGRAM, APPLICATION(exec) },
 	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
 	  .fallback = MUSTER__PROGRAM_NODE, .has_meaning = is_program },
+	{ "ready_after", MUSTER__KIND_NUMBER, APPLICATION(ready_after_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX,
+	  .fallback = 1000, .has_meaning = takes_sockets },
+	{ "non_blocking", MUSTER__KIND_BOOL, APPLICATION(non_blocking) },
 	{ "env", MUSTER__KIND_VARIABLES, APPLICATION(env) },
 	{ "clean_env", MUSTER__KIND_BOOL, APPLICATION(clean_env) },
 	{ "directory", MUSTER__KIND_FILE, APPLICATION(directory) },
@@ -428,7 +439,7 @@ static const char *const module_keys[] = { "config", NULL };
 
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const programs[] = { "protocol", "clean_env", NULL };
+	static const char *const programs[] = { "protocol", "clean_env", "ready_after", "non_blocking", NULL };
 	static const char *const others[] = { "env", "directory", "ready", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
@@ -453,15 +464,30 @@ static void put_directory(struct muster__reader *reader, const struct muster__no
 
 static void check_program(struct muster__reader *reader, const struct muster__node *node)
 {
+	static const char *const passing_keys[] = { "ready_after", "non_blocking", NULL };
+	static const char *const ready_after_keys[] = { "ready_after", NULL };
+	static const char *const counted[] = { "worker_max_connections", NULL };
+	const struct muster__config_application *application = node->base;
+
 	refuse_keys(reader, node->at, node->value, proxy_keys, "only a proxy has one");
 	refuse_keys(reader, node->at, node->value, module_keys, ONLY_MODULES);
 	put_directory(reader, node);
+	if (!takes_sockets(application)) {
+		refuse_keys(reader, node->at, node->value, passing_keys,
+			    "only a program with the protocol \"listen-fds\" has one");
+		return;
+	}
+	refuse_keys(reader, node->at, node->value, counted, "a program that is given sockets does not tell it");
+	if (application->ready == MUSTER_READY_LISTENING)
+		complain_key(reader, node->at, "ready", "a program that is given sockets does not say that it listens");
+	else if (application->ready != MUSTER_READY_DEFAULT)
+		refuse_keys(reader, node->at, node->value, ready_after_keys, "has no meaning beside this \"ready\"");
 }
 
 /* It is loaded where it can do no harm: by a worker. Here it only has to be there. */
 static void check_module(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "protocol", "clean_env", NULL };
+	static const char *const others[] = { "protocol", "clean_env", "ready_after", "non_blocking", NULL };
 	const char *module = ((const struct muster__config_application *)node->base)->module;
 	struct stat status;
 
@@ -584,10 +610,18 @@ static void check_linked(struct muster__reader *reader, const struct muster__jso
 	static const char *const keys[] = { "timeout",        "first_byte_timeout", "allow_half_open",  "allow",
 					    "deny",           "max_per_address",    "rate_per_address", "rate_burst",
 					    "proxy_protocol", "proxy_timeout",      "proxy_trusted",    NULL };
-	const struct muster__config *config = reader->config;
+	static const char *const counted[] = { "max_connections", "overflow", NULL };
+	struct muster__config_listener *listener = &reader->config->listeners[at->index];
+	const struct muster__config_application *application = &reader->config->applications[listener->application];
 
-	if (config->applications[config->listeners[at->index].application].exec)
+	if (application->exec)
 		refuse_keys(reader, at, value, keys, "the application is a program, which decides this itself");
+	if (!takes_sockets(application))
+		return;
+	refuse_keys(reader, at, value, counted, "a program that is given sockets does not tell what it accepts");
+	if (has(value, "policy") && listener->policy != MUSTER_POLICY_SHARED)
+		complain_key(reader, at, "policy", "a program that is given sockets shares them with all its workers");
+	listener->policy = MUSTER_POLICY_SHARED;
 }
 
 /* A module or a program decides itself what to listen on. */

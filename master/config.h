@@ -20,7 +20,8 @@ enum muster__overflow {
 
 /* How a program learns that it is a worker, and what it may ask for. */
 enum muster__program_protocol {
-	MUSTER__PROGRAM_NODE = 1, /* over the channel, as a worker of Node's cluster does */
+	MUSTER__PROGRAM_NODE = 1,   /* over the channel, as a worker of Node's cluster does */
+	MUSTER__PROGRAM_LISTEN_FDS, /* it is given its sockets, as systemd passes them */
 };
 
 /* A number of bytes, if one is given. */
@@ -61,9 +62,11 @@ struct muster__config_application {
 	char *module_config;          /* an object of JSON, as text; or NULL */
 	char **exec; /* its words, ended by a NULL, the first absolute or to be found in PATH; or NULL */
 	enum muster__program_protocol protocol;
-	char **env;          /* "NAME=value" for its workers, ended by a NULL; or NULL */
-	char *directory;     /* where its workers run; NULL of a builtin */
-	char *upstream_host; /* a proxy has host and port, ... */
+	unsigned ready_after_ms; /* of a program that is given sockets */
+	bool non_blocking;       /* ... and they are so */
+	char **env;              /* "NAME=value" for its workers, ended by a NULL; or NULL */
+	char *directory;         /* where its workers run; NULL of a builtin */
+	char *upstream_host;     /* a proxy has host and port, ... */
 	unsigned upstream_port;
 	char *upstream_path;     /* ... or a path; without it this is NULL */
 	unsigned upstream_proxy; /* the version of the PROXY protocol to speak there; 0: none */

@@ -66,9 +66,9 @@ static bool is_sated(const struct muster__process *process, bool on_their_way_to
 
 static bool can_take(const struct muster__process *process)
 {
-	return muster__channel_is_connected(&process->peer.channel) && !process->leaving && !process->barred &&
-	       !process->peer.channel.full && process->flight_count < process->cluster->options.window &&
-	       !is_sated(process, true);
+	return process->passage == NULL && muster__channel_is_connected(&process->peer.channel) && !process->leaving &&
+	       !process->barred && !process->peer.channel.full &&
+	       process->flight_count < process->cluster->options.window && !is_sated(process, true);
 }
 
 static bool member_able(const void *data, size_t index)
@@ -437,7 +437,7 @@ void muster__handover_sweep(struct muster__listening *listening)
  */
 void muster__handover_take_queue(struct muster__listening *listening, int fd)
 {
-	int left = SWEEP_MAX, taken;
+	int left = listening->cluster->passing == NULL ? SWEEP_MAX : 0, taken;
 
 	while (left-- > 0 && (taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		keep(listening, taken);

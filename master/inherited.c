@@ -8,6 +8,7 @@
 #include "src/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static int check(int fd)
 		return err;
 	if (!is_bound(fd) || muster__address_remote(&peer, fd) == 0)
 		return -EINVAL;
-	return muster__fd_prepare(fd);
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
 static void socket_free(struct muster__inherited_socket *socket)

@@ -26,7 +26,8 @@ struct muster__inherited {
 void muster__inherited_init(struct muster__inherited *table);
 
 /*
- * Add a socket; `fd` is taken in every case and made close-on-exec and non-blocking, `name` (or NULL) is copied.
+ * Add a socket; `fd` is taken in every case and made close-on-exec, `name` (or NULL) is copied.
+ * Whether it blocks is left as it is: others may hold it, and rely on that.
  * -ENOTSOCK, -EINVAL (no stream socket, or neither listening nor bound, or a connection), -ENOMEM.
  */
 int muster__inherited_add(struct muster__inherited *table, int fd, const char *name, bool ours);

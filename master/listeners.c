@@ -12,6 +12,7 @@
 #include "src/tune.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -58,6 +59,19 @@ static int listen_on(struct muster__listening *listening, struct muster_error *e
 	return muster__listener_listen(socket, listening->backlog, error);
 }
 
+/* What the primary or a worker of ours accepts on must not block; a program is given what it expects. */
+static int set_blocking(struct muster__listening *listening, struct muster_error *error)
+{
+	const struct muster__passing *passing = listening->cluster->passing;
+	int fd = listening->socket.fd, flags = fcntl(fd, F_GETFL);
+
+	flags = passing == NULL || passing->non_blocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	if (fcntl(fd, F_SETFL, flags) == 0)
+		return 0;
+	*error = (struct muster_error){ .code = -errno, .call = "fcntl" };
+	return error->code;
+}
+
 static void listening_free(struct muster__listening *listening);
 
 /* `socket` is bound, and listens from here on; it is taken. NULL: `error` says why not. */
@@ -83,7 +97,7 @@ static struct muster__listening *listening_new(struct muster_cluster *cluster, c
 	listening->row = muster__scoreboard_take_row(cluster->board);
 	muster__handover_begin(listening);
 	LIST_INSERT_HEAD(&cluster->listenings, listening, link);
-	if (listen_on(listening, error) == 0)
+	if (set_blocking(listening, error) == 0 && listen_on(listening, error) == 0)
 		return listening;
 	listening_free(listening);
 	return NULL;
@@ -586,6 +600,23 @@ void muster__listeners_query(struct muster__process *process, const struct muste
 }
 
 /* ---- what others ask */
+
+size_t muster__listeners_pass(struct muster__process *process, struct muster__listening **list, size_t room)
+{
+	struct muster__listening *listening;
+	size_t count = 0, i;
+
+	LIST_FOREACH(listening, &process->cluster->listenings, link)
+	if (count < room && join(listening, process) == 0)
+		list[count++] = listening;
+	/* The newest is in front; they are passed in the order of the file. */
+	for (i = 0; i < count / 2; i++) {
+		listening = list[i];
+		list[i] = list[count - 1 - i];
+		list[count - 1 - i] = listening;
+	}
+	return count;
+}
 
 unsigned muster__listeners_wanted(struct muster__process *process, const struct muster__process *before)
 {

@@ -28,6 +28,8 @@ unsigned muster__listeners_wanted(struct muster__process *process, const struct 
 void muster__listeners_query(struct muster__process *process, const struct muster__line *line);
 /* A worker has closed a server. */
 void muster__listeners_close(struct muster__process *process, const char *key, size_t length);
+/* A program is given them all: it is a member of each from here on. How many, in the order of the configuration. */
+size_t muster__listeners_pass(struct muster__process *process, struct muster__listening **list, size_t room);
 /* A worker leaves all its listeners; `dead`: a replacement may be due, and the kernel may owe it a wake-up. */
 void muster__listeners_leave(struct muster__process *process, bool dead);
 /* A row for each worker at each listener: as many as there is room for are filled, and how many there are is returned. */

@@ -21,6 +21,8 @@ static bool is_ready(struct muster__process *process)
 {
 	if (!process->peer.online || process->leaving || !muster_worker_is_connected(&process->peer))
 		return false;
+	if (process->passage != NULL)
+		return process->said_ready || process->cluster->options.ready == MUSTER_READY_ONLINE;
 	switch (process->cluster->options.ready) {
 	case MUSTER_READY_ONLINE: return true;
 	case MUSTER_READY_LISTENING: return process->listened > 0;

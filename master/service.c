@@ -342,6 +342,11 @@ static void plan_program(struct muster__service_app *app, const struct muster__c
 {
 	app->program = from->exec[0];
 	plan_permit(app, from);
+	if (from->protocol != MUSTER__PROGRAM_LISTEN_FDS)
+		return;
+	app->passing.non_blocking = from->non_blocking;
+	app->passing.ready_after_ms = from->ready == MUSTER_READY_SAID ? 0 : from->ready_after_ms;
+	muster__cluster_set_passing(app->cluster, &app->passing);
 }
 
 static struct muster_cluster *new_cluster(const struct muster__service *service,

@@ -15,6 +15,7 @@ struct muster__service_app {
 	struct muster__app plan;
 	const char *program;                    /* or NULL */
 	struct muster__permit permit;           /* of a program */
+	struct muster__passing passing;         /* of one that is given its sockets */
 	struct muster__app_listener *listeners; /* of the plan */
 	struct muster_cluster *cluster;         /* NULL once it has closed */
 	unsigned ready;                         /* workers of the first generation that are ready */

@@ -10,6 +10,7 @@
 #include "master/bounds.h"
 #include "master/health.h"
 #include "master/listeners.h"
+#include "master/passage.h"
 #include "master/ready.h"
 #include "src/fd.h"
 #include "worker/worker.h"
@@ -34,6 +35,11 @@ static void tell_fork(struct muster__process *process)
 		return;
 	process->fork_due = false;
 	MUSTER__PEER_EMIT(&process->peer, on_fork, &process->peer);
+	if (process->passage == NULL)
+		return;
+	/* It cannot say so. */
+	process->peer.online = true;
+	MUSTER__PEER_EMIT(&process->peer, on_online, &process->peer);
 }
 
 static void on_online(struct muster__process *process, const struct muster__line *line)
@@ -158,6 +164,7 @@ static void on_exited(evutil_socket_t fd, short what, void *data)
 	muster__fd_close(&process->pidfd);
 	process->peer.dead = true;
 	process->exit_due = true;
+	muster__passage_end(process);
 	muster__channel_finish(&process->peer.channel);
 	muster__object_wake(&process->peer.object);
 }
@@ -221,6 +228,7 @@ static void process_abandon(struct muster__object *object)
 
 	muster__event_del(object->loop, &process->exited);
 	muster__bound_end(process);
+	muster__passage_free(process);
 	muster__fd_close(&process->pidfd);
 	while (muster__flight_take_oldest(process, &flight))
 		muster__fd_close(&flight.fd);
@@ -237,6 +245,7 @@ static void process_free(struct muster__object *object)
 	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 
 	muster__standard_leave(&process->peer.standard);
+	muster__passage_free(process);
 	muster__channel_free(&process->peer.channel);
 	muster__listeners_clear(&process->peer.on);
 	muster__listeners_clear(&process->peer.face.on);
@@ -247,6 +256,15 @@ static const struct muster__class process_class = { "worker", process_turn, proc
 
 /* ---- what users ask of it */
 
+static int process_kill(struct muster_worker *worker, int signal)
+{
+	struct muster__process *process = muster__process_of(worker);
+
+	if (process->pidfd < 0)
+		return -ESRCH;
+	return muster__child_signal(process->pidfd, signal != 0 ? signal : SIGTERM);
+}
+
 static int process_disconnect(struct muster_worker *worker)
 {
 	struct muster__process *process = muster__process_of(worker);
@@ -254,7 +272,8 @@ static int process_disconnect(struct muster_worker *worker)
 
 	if (process->leaving)
 		return 0;
-	err = muster__send_act(&worker->channel, "disconnect", worker->seq);
+	err = process->passage != NULL ? process_kill(worker, SIGTERM) :
+					 muster__send_act(&worker->channel, "disconnect", worker->seq);
 	if (err < 0)
 		return err;
 	worker->seq++;
@@ -263,15 +282,6 @@ static int process_disconnect(struct muster_worker *worker)
 	muster__listeners_leave(process, false);
 	muster__bound_leave(process);
 	return 0;
-}
-
-static int process_kill(struct muster_worker *worker, int signal)
-{
-	struct muster__process *process = muster__process_of(worker);
-
-	if (process->pidfd < 0)
-		return -ESRCH;
-	return muster__child_signal(process->pidfd, signal != 0 ? signal : SIGTERM);
 }
 
 static int process_ready(struct muster_worker *worker)
@@ -317,6 +327,7 @@ static struct muster__process *process_new(struct muster__seat *seat)
 
 static void discard(struct muster__process *process)
 {
+	muster__listeners_leave(process, false);
 	muster__scoreboard_give(process->cluster->board, process->slot);
 	muster__standard_destroy(&process->peer.standard);
 	muster__object_discard(&process->peer.object);
@@ -327,6 +338,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 	const struct muster_cluster *cluster = process->cluster;
 	struct muster__plan plan = {
 		.channel_fd = theirs,
+		.sockets = process->passage != NULL ? muster__passage_sockets(process) : NULL,
 		.id = process->peer.id,
 		.board = cluster->board,
 		.slot = process->slot,
@@ -396,10 +408,12 @@ static int spawn_pair(struct muster__process *process)
 		return -errno;
 	pair[1] = muster__fd_above_standard(pair[1]);
 	err = pair[1] < 0 ? pair[1] : plan_and_fork(process, pair[1]);
-	muster__fd_close(&pair[1]);
 	if (err == 0 && (err = record(process, &pair[0])) < 0)
 		undo_fork(process);
+	else if (err == 0 && process->passage != NULL)
+		muster__passage_begin(process, &pair[1]);
 	muster__fd_close(&pair[0]);
+	muster__fd_close(&pair[1]);
 	return err;
 }
 
@@ -410,7 +424,11 @@ int muster__spawn(struct muster__seat *seat, struct muster__process **out)
 
 	if (process == NULL)
 		return -ENOMEM;
-	err = process->slot < 0 ? -EAGAIN : spawn_pair(process);
+	err = process->slot < 0 ? -EAGAIN : 0;
+	if (err == 0 && seat->cluster->passing != NULL)
+		err = muster__passage_new(process);
+	if (err == 0)
+		err = spawn_pair(process);
 	if (err < 0) {
 		discard(process);
 		return err;

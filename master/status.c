@@ -3,6 +3,7 @@
 
 #include "master/generations.h"
 #include "master/listeners.h"
+#include "master/passage.h"
 #include "master/upgrade.h"
 #include "master/vitals.h"
 #include "src/address.h"
@@ -54,6 +55,8 @@ static json_t *worker_status(const struct muster__service_app *app, const struct
 	json_object_set_new(json, "pid", json_integer(process->peer.pid));
 	json_object_set_new(json, "in_flight", json_integer(process->flight_count));
 	add_vitals(json, process->peer.pid);
+	if (muster__passage_status(process) != NULL)
+		json_object_set_new(json, "status", json_string(muster__passage_status(process)));
 	/* One that does not write to its slot has counts that nobody knows. */
 	if (process->peer.online && !process->is_muster)
 		return json;

@@ -8,6 +8,7 @@
 
 struct muster__inherited;
 struct muster__listening;
+struct muster__passage;
 struct muster__permit;
 struct muster__privileges;
 struct muster__process;
@@ -51,6 +52,7 @@ struct muster__process {
 	struct muster__seat *seat;
 	int pidfd;
 	struct event exited;
+	struct muster__passage *passage; /* of a program that takes sockets; or NULL */
 	int slot;
 	bool is_muster, leaving;
 	bool ready;             /* it serves all that it has to, and on_ready was told */
@@ -70,6 +72,12 @@ struct muster__process {
 	struct muster__flight flights[MUSTER__FLIGHT_MAX]; /* a ring, oldest first */
 	unsigned first_flight, flight_count;
 	uint64_t handed; /* hand-overs so far: the number of the last */
+};
+
+/* Of a cluster whose workers are programs that are given its sockets, and have no channel. */
+struct muster__passing {
+	bool non_blocking;       /* the sockets, as the programs find them; the flag is one for all who hold them */
+	unsigned ready_after_ms; /* a program that does not say so is ready then; 0: it has to say so */
 };
 
 TAILQ_HEAD(muster__seats, muster__seat);
@@ -109,9 +117,10 @@ struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct muster_cluster_options options;
-	const struct muster__app *app;       /* musterd's, instead of options.worker */
-	struct muster__inherited *inherited; /* sockets to be asked before any is bound on demand; or NULL */
-	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
+	const struct muster__app *app;         /* musterd's, instead of options.worker */
+	struct muster__inherited *inherited;   /* sockets to be asked before any is bound on demand; or NULL */
+	const struct muster__permit *permit;   /* musterd's, for a program; NULL: workers may have anything bound */
+	const struct muster__passing *passing; /* musterd's; or NULL: workers have channels */
 	const struct muster__privileges *privileges; /* musterd's, instead of uid and gid of the options; or NULL */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;

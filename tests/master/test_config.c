@@ -22,6 +22,10 @@
 #define PROGRAM(keys) "{\"listeners\":[],\"applications\":{\"a\":{\"exec\":[\"node\",\"app.js\"]" keys "}}}"
 #define PROGRAM_LISTENER(keys)                                                                                         \
 	"{\"listeners\":[{\"port\":1,\"application\":\"a\"" keys "}],\"applications\":{\"a\":{\"exec\":[\"node\"]}}}"
+/* A program that is given its sockets. */
+#define TAKER(keys, listener)                                                                                          \
+	"{\"listeners\":[{\"port\":1,\"application\":\"a\"" listener "}],\"applications\":{\"a\":{\"exec\":[\"x\"],"   \
+	"\"protocol\":\"listen-fds\"" keys "}}}"
 
 static char folder[] = "/tmp/muster-config-XXXXXX";
 static char file[sizeof folder + 16];
@@ -665,8 +669,22 @@ static const struct {
 	  "1: applications.a.exec[1]: expected a string that is not empty, found 1" },
 	{ APPLICATION("\"exec\":[\"node\",\"x\",\"\"]"),
 	  "1: applications.a.exec[2]: expected a string that is not empty, found \"\"" },
-	{ PROGRAM(",\"protocol\":\"listen-fds\""),
-	  "1: applications.a.protocol: expected \"node\", found \"listen-fds\"" },
+	{ PROGRAM(",\"protocol\":\"listen\""),
+	  "1: applications.a.protocol: expected \"node\" or \"listen-fds\", found \"listen\"" },
+	{ PROGRAM(",\"ready_after\":5"),
+	  "1: applications.a.ready_after: only a program with the protocol \"listen-fds\" has one" },
+	{ PROGRAM(",\"non_blocking\":true"),
+	  "1: applications.a.non_blocking: only a program with the protocol \"listen-fds\" has one" },
+	{ TAKER(",\"ready\":\"message\",\"ready_after\":5", ""),
+	  "1: applications.a.ready_after: has no meaning beside this \"ready\"" },
+	{ TAKER(",\"ready\":\"listening\"", ""),
+	  "1: applications.a.ready: a program that is given sockets does not say that it listens" },
+	{ TAKER(",\"worker_max_connections\":1", ""),
+	  "1: applications.a.worker_max_connections: a program that is given sockets does not tell it" },
+	{ TAKER("", ",\"max_connections\":1"),
+	  "1: listeners[0].max_connections: a program that is given sockets does not tell what it accepts" },
+	{ TAKER("", ",\"policy\":\"round-robin\""),
+	  "1: listeners[0].policy: a program that is given sockets shares them with all its workers" },
 	{ PROGRAM(",\"env\":[\"A=b\"]"), "1: applications.a.env: expected an object of strings, found an array" },
 	{ PROGRAM(",\"env\":{\"A\":\"b\",\"PORT\":80}"), "1: applications.a.env.PORT: expected a string, found 80" },
 	{ PROGRAM(",\"env\":{\"\":\"b\"}"),
@@ -698,7 +716,7 @@ static const struct {
 	{ APPLICATION("\"builtin\":\"echo\",\"wisdom\":\"x\""),
 	  "1: applications.a.wisdom: unknown key \"wisdom\", known are \"builtin\", \"upstream\", \"module\", "
 	  "\"config\", \"exec\", "
-	  "\"protocol\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
+	  "\"protocol\", \"ready_after\", \"non_blocking\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
 	  "\"worker_max_connections\", \"ready\", \"limits\", \"restart\", \"nice\", \"cpu_affinity\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
