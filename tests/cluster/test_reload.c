@@ -488,10 +488,11 @@ START_TEST(a_thousand_hangups_end_in_one_generation_and_the_last_file_counts)
 			daemon_rewrite(daemon, ECHO("3", ""));
 		hang_up(daemon);
 	}
-	until(daemon_ready(daemon) == 3 && generations(daemon) == 1);
+	/* One more may begin when the last one has ended. */
+	until(daemon_ready(daemon) == 3 && generations(daemon) == 1 &&
+	      process_descriptors(daemon->pid) == descriptors + 2 * 2);
 	ck_assert_int_lt(daemon_number(daemon, "generation"), 1000);
 	ck_assert_int_eq(reload_number(daemon, "failed"), 0);
-	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors + 2 * 2);
 	daemon_stop(daemon);
 }
 END_TEST

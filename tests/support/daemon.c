@@ -32,14 +32,20 @@ static char *own_path(const char *kind)
 
 void daemon_rewrite(const struct daemon *daemon, const char *text)
 {
-	FILE *stream = fopen(daemon->file, "we");
+	size_t length = strlen(daemon->file) + sizeof ".new";
+	char next[length];
+	FILE *stream;
 
+	snprintf(next, length, "%s.new", daemon->file);
+	stream = fopen(next, "we");
 	ck_assert_ptr_nonnull(stream);
 	fprintf(stream, "{ \"control\": { \"path\": \"%s\" },\n", daemon->control);
 	for (; *text != '\0'; text++)
 		putc(*text == '\'' ? '"' : *text, stream);
 	fputs(" }\n", stream);
 	ck_assert_int_eq(fclose(stream), 0);
+	/* In one step: the daemon may be reading it. */
+	ck_assert_int_eq(rename(next, daemon->file), 0);
 }
 
 static char *read_log(const struct daemon *daemon)
