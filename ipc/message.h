@@ -30,7 +30,7 @@ enum muster__act {
 	MUSTER__ACT_EXITED_AFTER_DISCONNECT,
 	MUSTER__ACT_ROOM,      /* NODE_MUSTER: a worker that had refused, or the primary waits for, has room again */
 	MUSTER__ACT_STOP,      /* NODE_MUSTER: flush what is queued and end */
-	MUSTER__ACT_LOG,       /* NODE_MUSTER, with a descriptor: it is standard error from now on */
+	MUSTER__ACT_LOG,       /* NODE_MUSTER: how to log; with a descriptor: it is standard error from now on */
 	MUSTER__ACT_HELLO,     /* NODE_MUSTER: a child that was told that its parent is one of us is so as well */
 	MUSTER__ACT_READY,     /* NODE_MUSTER: the worker says that it is */
 	MUSTER__ACT_GET_COUNT, /* NODE_SOCKET_*: how many of these have you open? So many. Tell me when none is. None is. */

@@ -3,6 +3,7 @@
 
 #include "ipc/channel.h"
 #include "src/address.h"
+#include "src/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -307,14 +308,31 @@ int muster__send_room(struct muster__channel *channel)
 
 int muster__send_log(struct muster__channel *channel, int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	json_t *json = json_pack("{s:s,s:s,s:i,s:i}", "cmd", "NODE_MUSTER", "act", "log", "level",
+				 (int)muster_log_level(), "format", (int)muster__log_format());
+	int copy;
 
-	if (copy < 0)
-		return -errno;
-	return send_json(channel,
-			 json_pack("{s:s,s:s,s:{s:s,s:s}}", "cmd", "NODE_HANDLE", "type", "net.Native", "msg", "cmd",
-				   "NODE_MUSTER", "act", "log"),
+	if (fd < 0)
+		return send_json(channel, json, -1);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (copy < 0) {
+		int err = -errno;
+
+		json_decref(json);
+		return err;
+	}
+	return send_json(channel, json_pack("{s:s,s:s,s:o}", "cmd", "NODE_HANDLE", "type", "net.Native", "msg", json),
 			 copy);
+}
+
+void muster__log_apply(const json_t *json)
+{
+	int level = integer_or(json, "level", 0), format = integer_or(json, "format", 0);
+
+	if (level >= MUSTER_LOG_ERROR && level <= MUSTER_LOG_DEBUG)
+		muster_log_set_level((enum muster_log_level)level);
+	if (format >= MUSTER__LOG_TEXT && format <= MUSTER__LOG_JSON)
+		muster__log_set_format((enum muster__log_format)format);
 }
 
 int muster__send_ready(struct muster__channel *channel)

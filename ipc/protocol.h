@@ -12,7 +12,7 @@
  *   room                    W -> P     -        } NODE_MUSTER: only to a peer whose online message
  *   ready                   W -> P     -        } carried "muster"
  *   stop                    P -> W     -        }
- *   log + descriptor        P -> W     -        } (its standard error from now on)
+ *   log                     P -> W     -        } (level and format; with a descriptor: its standard error from now on)
  */
 #ifndef IPC_PROTOCOL_H
 #define IPC_PROTOCOL_H
@@ -87,8 +87,10 @@ int muster__send_act(struct muster__channel *channel, const char *act, uint64_t 
 int muster__send_room(struct muster__channel *channel);
 int muster__send_ready(struct muster__channel *channel);
 int muster__send_stop(struct muster__channel *channel);
-/* `fd` is duplicated. */
+/* That it is to log as we do; `fd` not -1: there, it is duplicated. */
 int muster__send_log(struct muster__channel *channel, int fd);
+/* At the other end. What it does not say, or is no value, stays as it is. */
+void muster__log_apply(const struct json_t *json);
 int muster__send_close(struct muster__channel *channel, const char *key, uint64_t seq);
 int muster__send_plain_reply(struct muster__channel *channel, uint64_t ack, uint64_t seq);
 int muster__send_accepted(struct muster__channel *channel, uint64_t ack, bool accepted, uint64_t seq);

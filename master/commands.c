@@ -160,6 +160,7 @@ static void do_log_level(struct muster__session *session, const json_t *question
 		return;
 	}
 	muster_log_set_level(level);
+	muster__generations_tell_log(all_of(session), -1);
 	muster__session_conclude(session, NULL);
 }
 

@@ -4,7 +4,7 @@
 
 #include "ipc/plan.h"
 #include "master/identity.h"
-#include "master/log_file.h"
+#include "src/log.h"
 
 #include <muster/log.h>
 #include <muster/policy.h>

@@ -300,6 +300,16 @@ void muster__generations_pause(struct muster__generations *all, bool paused)
 	begin_if_due(all);
 }
 
+void muster__generations_tell_log(struct muster__generations *all, int fd)
+{
+	struct muster__service *service;
+
+	if (all->current != NULL)
+		muster__service_tell_log(all->current, fd);
+	TAILQ_FOREACH(service, &all->ending, link)
+	muster__service_tell_log(service, fd);
+}
+
 /* ---- the end of all */
 
 static void each(struct muster__generations *all, void (*end)(struct muster__service *service))

@@ -73,6 +73,9 @@ void muster__generations_forget(struct muster__generations *all, const struct mu
 /* What is asked for now waits; or no longer. */
 void muster__generations_pause(struct muster__generations *all, bool paused);
 
+/* All workers that serve or end are to log as we do: see muster__service_tell_log. */
+void muster__generations_tell_log(struct muster__generations *all, int fd);
+
 /* The end of all: let connections end; stop; the next harder way. */
 void muster__generations_drain(struct muster__generations *all);
 void muster__generations_stop(struct muster__generations *all);

@@ -31,8 +31,7 @@ static struct {
 	bool broken; /* the last line was written in part */
 	unsigned dropped;
 	uint64_t lost; /* dropped since the beginning */
-	enum muster__log_format format;
-} out = { .format = MUSTER__LOG_TEXT };
+} out;
 
 /* ---- layout */
 
@@ -118,6 +117,33 @@ static size_t put_json(char *text, enum muster_log_level level, const char *line
 	return used + (size_t)sprintf(text + used, "\"}\n");
 }
 
+/* ---- who reads */
+
+static bool is_journal(const struct stat *status)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char *colon;
+
+	return stream != NULL && strtoull(stream, &colon, 10) == status->st_dev && *colon == ':' &&
+	       strtoull(colon + 1, NULL, 10) == status->st_ino;
+}
+
+/* Before each line: in a worker it may have become another one, and those who make it so do not know us. */
+static void look_at_reader(void)
+{
+	struct stat status;
+
+	out.reader = FILE_READER;
+	out.to_journal = false;
+	if (fstat(STDERR_FILENO, &status) < 0)
+		return;
+	out.to_journal = is_journal(&status);
+	if (S_ISSOCK(status.st_mode))
+		out.reader = SOCKET_READER;
+	else if (S_ISFIFO(status.st_mode))
+		out.reader = PIPE_READER;
+}
+
 /* ---- writing */
 
 /* All of it, or as much as there is room for now. */
@@ -154,8 +180,8 @@ static void write_line(enum muster_log_level level, const char *line)
 	size_t used = out.to_journal ? (size_t)sprintf(text, "<%d>", priorities[level]) : 0;
 
 	/* A line is at most a sixth of this, so that it fits whatever is in it. */
-	used += out.format == MUSTER__LOG_JSON ? put_json(text + used, level, line) :
-						 put_text(text + used, level, line);
+	used += muster__log_format() == MUSTER__LOG_JSON ? put_json(text + used, level, line) :
+							   put_text(text + used, level, line);
 	if (write_all(text, used))
 		return;
 	out.dropped++;
@@ -168,6 +194,7 @@ static void on_line(enum muster_log_level level, const char *line, void *data)
 	char text[80];
 
 	(void)data;
+	look_at_reader();
 	if (out.broken && write_all("\n", 1))
 		out.broken = false;
 	if (dropped > 0 && !out.broken) {
@@ -186,15 +213,6 @@ static void on_line(enum muster_log_level level, const char *line, void *data)
 
 /* ---- where to */
 
-static bool is_journal(const struct stat *status)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	char *colon;
-
-	return stream != NULL && strtoull(stream, &colon, 10) == status->st_dev && *colon == ':' &&
-	       strtoull(colon + 1, NULL, 10) == status->st_ino;
-}
-
 /*
  * A pipe that others write to as well must not become non-blocking under their hands: this makes an opening of our own. Where
  * that cannot be done, poll(2) tells whether there is room.
@@ -209,32 +227,12 @@ static void open_pipe_anew(void)
 	close(fd);
 }
 
-static void look_at_reader(void)
-{
-	struct stat status;
-
-	out.reader = FILE_READER;
-	out.to_journal = false;
-	if (fstat(STDERR_FILENO, &status) < 0)
-		return;
-	out.to_journal = is_journal(&status);
-	if (S_ISSOCK(status.st_mode))
-		out.reader = SOCKET_READER;
-	else if (S_ISFIFO(status.st_mode))
-		out.reader = PIPE_READER;
-}
-
 void muster__log_file_start(void)
 {
 	look_at_reader();
 	if (out.reader == PIPE_READER)
 		open_pipe_anew();
 	muster_log_set_sink(on_line, NULL);
-}
-
-void muster__log_file_set_format(enum muster__log_format format)
-{
-	out.format = format;
 }
 
 uint64_t muster__log_file_lost(void)
@@ -253,5 +251,4 @@ void muster__log_file_use(int fd)
 {
 	dup2(fd, STDERR_FILENO);
 	close(fd);
-	look_at_reader();
 }

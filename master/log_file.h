@@ -4,17 +4,11 @@
 
 #include <stdint.h>
 
-enum muster__log_format {
-	MUSTER__LOG_TEXT = 1,
-	MUSTER__LOG_JSON,
-};
-
 /*
  * From here on the library's lines go to standard error; workers inherit that. To the journal of systemd with its levels. No
  * line ever waits for whoever reads: what cannot be written is dropped, and the next line that can tells how many were.
  */
 void muster__log_file_start(void);
-void muster__log_file_set_format(enum muster__log_format format);
 
 /* Lines of this process that were dropped, since it began. */
 uint64_t muster__log_file_lost(void);

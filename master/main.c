@@ -372,7 +372,7 @@ static int run(struct daemon *daemon)
 	int err;
 
 	muster__log_file_start();
-	muster__log_file_set_format(daemon->config->log_format);
+	muster__log_set_format(daemon->config->log_format);
 	muster_log_set_level(daemon->config->log_level);
 	event_set_log_callback(on_libevent_line);
 	muster__log_set_role("primary");

@@ -116,7 +116,9 @@ void muster__outfit_open(struct muster__outfit *outfit, struct muster__service *
 static void commit_log(struct muster__outfit *outfit, struct muster__service *current)
 {
 	muster_log_set_level(current->config->log_level);
-	muster__log_file_set_format(current->config->log_format);
+	muster__log_set_format(current->config->log_format);
+	/* Its workers were forked when we still logged as before. */
+	muster__service_tell_log(current, -1);
 	if (outfit->next_log < 0)
 		return;
 	muster__service_set_output(current, 0);
@@ -197,7 +199,6 @@ void muster__outfit_give_up(struct muster__outfit *outfit)
 void muster__outfit_reopen_log(struct muster__outfit *outfit)
 {
 	const struct muster__config *config = current_config(outfit);
-	struct muster__service *service;
 	int fd;
 
 	if (config == NULL || config->log_target == NULL) {
@@ -210,9 +211,7 @@ void muster__outfit_reopen_log(struct muster__outfit *outfit)
 		return;
 	}
 	muster__log_file_use(fd);
-	muster__service_tell_log(outfit->all->current, STDERR_FILENO);
-	TAILQ_FOREACH(service, &outfit->all->ending, link)
-	muster__service_tell_log(service, STDERR_FILENO);
+	muster__generations_tell_log(outfit->all, STDERR_FILENO);
 	muster__log(MUSTER_LOG_INFO, "the log has been opened again");
 }
 

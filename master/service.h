@@ -83,7 +83,7 @@ unsigned muster__service_connections(const struct muster__service *service);
 /* What is standard error to its workers, borrowed; 0: as ours. */
 void muster__service_set_output(struct muster__service *service, int fd);
 
-/* Its workers are to write there from now on; `fd` is borrowed. Programs cannot be told. */
+/* Its workers are to log as we do from now on; `fd` not -1: there, it is borrowed. Programs cannot be told. */
 void muster__service_tell_log(struct muster__service *service, int fd);
 
 /* From now on it accepts. */

@@ -3,6 +3,7 @@
 
 #include "master/generations.h"
 #include "master/listeners.h"
+#include "master/log_file.h"
 #include "master/passage.h"
 #include "master/upgrade.h"
 #include "master/vitals.h"

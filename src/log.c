@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static atomic_int level_now = MUSTER_LOG_WARN;
+static atomic_int format_now = MUSTER__LOG_TEXT;
 static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 static muster_log_sink sink_now;
 static void *sink_data;
@@ -40,6 +41,16 @@ void muster_log_set_level(enum muster_log_level level)
 enum muster_log_level muster_log_level(void)
 {
 	return (enum muster_log_level)atomic_load_explicit(&level_now, memory_order_relaxed);
+}
+
+void muster__log_set_format(enum muster__log_format format)
+{
+	atomic_store_explicit(&format_now, (int)format, memory_order_relaxed);
+}
+
+enum muster__log_format muster__log_format(void)
+{
+	return (enum muster__log_format)atomic_load_explicit(&format_now, memory_order_relaxed);
 }
 
 void muster__log_set_role(const char *role)

@@ -13,6 +13,15 @@ void muster__log_set_role(const char *role);
 
 bool muster__log_has_role(void);
 
+/* What a sink that can do several is to write. */
+enum muster__log_format {
+	MUSTER__LOG_TEXT = 1,
+	MUSTER__LOG_JSON,
+};
+
+void muster__log_set_format(enum muster__log_format format);
+enum muster__log_format muster__log_format(void);
+
 /* At most one line a second; what was left out is counted into the next line. Zero-initialised. */
 struct muster__log_limit {
 	uint64_t next_ms;

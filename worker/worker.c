@@ -134,6 +134,7 @@ static void on_cluster_line(struct muster__self *self, struct muster__line *line
 	switch (line->act) {
 	case MUSTER__ACT_NEWCONN: muster__far_newconn(self, line, fd); break;
 	case MUSTER__ACT_LOG:
+		muster__log_apply(line->json);
 		if (*fd >= 0 && dup2(*fd, STDERR_FILENO) >= 0)
 			muster__log(MUSTER_LOG_DEBUG, "the log is another file now");
 		break;

@@ -8,7 +8,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,6 +92,61 @@ START_TEST(a_log_in_json_is_json_in_all_processes)
 	kill(daemon->pid, SIGUSR1);
 	until(file_has(path, "\"process\":\"worker 1\",\"message\":\"the log is another file now\"}"));
 	ck_assert(file_has(path, "\"level\":\"info\",\"process\":\"primary\",\"message\":\""));
+	daemon_stop(daemon);
+}
+END_TEST
+
+/* They have been forked when the primary still logged as before. */
+START_TEST(a_reload_changes_how_the_new_workers_log)
+{
+	struct daemon *daemon = daemon_start(ECHO("1", ""));
+	const char *path = folder_path("the.log");
+
+	daemon_rewrite(daemon, LOG(", 'target': 'the.log', 'format': 'json'") ECHO("1", ""));
+	kill(daemon->pid, SIGHUP);
+	until(daemon_number(daemon, "generation") == 2);
+	kill(daemon->pid, SIGUSR1);
+	until(file_has(path, "\"process\":\"worker 1\",\"message\":\"the log is another file now\"}"));
+	daemon_stop(daemon);
+}
+END_TEST
+
+static void have_a_journal(void)
+{
+	char text[64];
+	struct stat status;
+
+	if (fstat(STDERR_FILENO, &status) == 0) {
+		snprintf(text, sizeof text, "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+		setenv("JOURNAL_STREAM", text, 1);
+	}
+}
+
+START_TEST(workers_that_no_longer_write_to_the_journal_write_as_to_a_file)
+{
+	struct daemon *daemon = daemon_start_with(ECHO("1", ""), &(struct daemon_start){ .prepare = have_a_journal });
+	const char *path = folder_path("the.log");
+
+	ck_assert_uint_gt(daemon_logged(daemon, "<6>primary: "), 0);
+	daemon_rewrite(daemon, LOG(", 'target': 'the.log'") ECHO("1", ""));
+	kill(daemon->pid, SIGHUP);
+	until(daemon_number(daemon, "generation") == 2);
+	kill(daemon->pid, SIGUSR1);
+	until(file_has(path, "Z debug worker 1: the log is another file now"));
+	daemon_stop(daemon);
+}
+END_TEST
+
+START_TEST(workers_that_run_hear_of_another_level)
+{
+	struct daemon *daemon = daemon_start("'log': { 'target': 'the.log' }, " ECHO("1", ""));
+	const char *path = folder_path("the.log");
+	struct ended ended;
+
+	run(&ended, MUSTERCTL, "-s", daemon->control, "log-level", "debug");
+	ck_assert_int_eq(ended.status, 0);
+	kill(daemon->pid, SIGUSR1);
+	until(file_has(path, "worker 1: the log is another file now"));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -177,6 +234,9 @@ int main(void)
 	tcase_add_test(tcase, a_file_that_cannot_be_opened_anew_leaves_the_old_one);
 	tcase_add_test(tcase, standard_error_is_not_opened_anew);
 	tcase_add_test(tcase, a_log_in_json_is_json_in_all_processes);
+	tcase_add_test(tcase, a_reload_changes_how_the_new_workers_log);
+	tcase_add_test(tcase, workers_that_no_longer_write_to_the_journal_write_as_to_a_file);
+	tcase_add_test(tcase, workers_that_run_hear_of_another_level);
 	tcase_add_test(tcase, a_reader_that_has_stopped_stops_nobody);
 	tcase_add_test(tcase, a_full_disk_stops_nobody);
 	tcase_add_test(tcase, what_a_program_writes_to_blocks);

@@ -170,6 +170,16 @@ START_TEST(what_is_ours_stands_in_members_of_its_own)
 	     "\"muster\":{\"row\":0,\"rotate\":0,\"max\":0,\"most\":5,\"alone\":1,\"drop\":1},\"seq\":0}\n");
 	says(muster__send_room(&channel), "{\"cmd\":\"NODE_MUSTER\",\"act\":\"room\"}\n");
 	says(muster__send_stop(&channel), "{\"cmd\":\"NODE_MUSTER\",\"act\":\"stop\"}\n");
+	says(muster__send_log(&channel, -1), "{\"cmd\":\"NODE_MUSTER\",\"act\":\"log\",\"level\":2,\"format\":1}\n");
+}
+END_TEST
+
+START_TEST(how_to_log_is_taken_as_far_as_it_means_something)
+{
+	muster__log_apply(parse("{\"level\":4,\"format\":2}"));
+	muster__log_apply(parse("{\"level\":5,\"format\":\"x\"}"));
+	ck_assert_int_eq(muster_log_level(), MUSTER_LOG_DEBUG);
+	ck_assert_int_eq(muster__log_format(), MUSTER__LOG_JSON);
 }
 END_TEST
 
@@ -475,6 +485,7 @@ int main(void)
 	tcase_add_test(tcase, a_primary_says_what_a_primary_of_Node_says);
 	tcase_add_test(tcase, what_is_ours_stands_in_members_of_its_own);
 	tcase_add_test(tcase, the_data_of_the_first_query_is_echoed);
+	tcase_add_test(tcase, how_to_log_is_taken_as_far_as_it_means_something);
 	tcase_add_test(tcase, a_reply_that_cannot_be_sent_leaves_no_descriptor);
 	tcase_add_loop_test(tcase, a_query_is_read_as_it_was_meant, 0, sizeof queries / sizeof queries[0]);
 	tcase_add_test(tcase, what_we_ask_is_read_as_we_meant_it);

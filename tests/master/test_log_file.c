@@ -31,7 +31,7 @@ static void set_up(void)
 	before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
 	unsetenv("JOURNAL_STREAM");
 	muster_log_set_level(MUSTER_LOG_DEBUG);
-	muster__log_file_set_format(MUSTER__LOG_TEXT);
+	muster__log_set_format(MUSTER__LOG_TEXT);
 	muster__log_set_role("primary");
 }
 
@@ -109,7 +109,7 @@ START_TEST(json_is_json_whatever_is_in_a_line)
 {
 	json_t *json;
 
-	muster__log_file_set_format(MUSTER__LOG_JSON);
+	muster__log_set_format(MUSTER__LOG_JSON);
 	write_to(open_log());
 	muster__log(MUSTER_LOG_ERROR, "%s", escapes[_i].line);
 	json = json_loads(take_file(folder_path("log")), 0, NULL);
@@ -129,7 +129,7 @@ START_TEST(the_longest_line_of_the_worst_bytes_fits)
 
 	memset(line, 1, sizeof line - 1);
 	line[sizeof line - 1] = '\0';
-	muster__log_file_set_format(MUSTER__LOG_JSON);
+	muster__log_set_format(MUSTER__LOG_JSON);
 	write_to(open_log());
 	muster__log(MUSTER_LOG_ERROR, "%s", line);
 	json = json_loads(take_file(folder_path("log")), 0, NULL);
