@@ -488,12 +488,20 @@ static void check_program(struct muster__reader *reader, const struct muster__no
 static void check_module(struct muster__reader *reader, const struct muster__node *node)
 {
 	static const char *const others[] = { "protocol", "clean_env", "ready_after", "non_blocking", NULL };
-	const char *module = ((const struct muster__config_application *)node->base)->module;
+	struct muster__config_application *application = node->base;
 	struct stat status;
+	const char *module;
 
 	refuse_keys(reader, node->at, node->value, proxy_keys, "only a proxy has one");
 	refuse_keys(reader, node->at, node->value, others, ONLY_PROGRAMS);
 	put_directory(reader, node);
+	if (!application->module)
+		return;
+	/* The worker is in another folder when it loads it; and a name alone would be looked for among the libraries. */
+	free(application->module);
+	muster__put_text(reader, &application->module,
+			 muster__absolute_path(reader, json_string_value(json_object_get(node->value, "module"))));
+	module = application->module;
 	if (!module)
 		return;
 	if (stat(module, &status) < 0 || access(module, R_OK) < 0)

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,28 @@ START_TEST(a_module_is_loaded_after_privileges_are_dropped_and_in_its_directory)
 	daemon = daemon_start(GOOD(", 'user': 'nobody', 'directory': 'home'"));
 	ck_assert_str_eq(ask(daemon, "user"), "65534");
 	ck_assert_str_eq(ask(daemon, "directory"), folder_path("home"));
+	daemon_stop(daemon);
+}
+END_TEST
+
+static void enter_folder(void)
+{
+	if (chdir(folder_path(".")) < 0)
+		_exit(126);
+}
+
+/* Named by a file that is itself named relative to where musterd was started. */
+START_TEST(a_module_is_found_beside_its_configuration_wherever_that_is)
+{
+	struct daemon *daemon = daemon_configure(APP("1", "app.so", "") LISTENER(""));
+	char *file = daemon->file;
+
+	ck_assert_int_eq(symlink(MODULE("none"), folder_path("app.so")), 0);
+	daemon->file = strdup(strrchr(file, '/') + 1);
+	daemon_launch(daemon, &(struct daemon_start){ .prepare = enter_folder });
+	daemon_await(daemon);
+	ck_assert_str_eq(ask(daemon, "config"), "{}");
+	free(file);
 	daemon_stop(daemon);
 }
 END_TEST
@@ -237,6 +260,7 @@ int main(void)
 	tcase_add_test(tcase, a_module_gets_its_names_and_its_configuration_as_json);
 	tcase_add_test(tcase, a_module_without_a_configuration_gets_an_empty_one);
 	tcase_add_test(tcase, a_module_is_loaded_after_privileges_are_dropped_and_in_its_directory);
+	tcase_add_test(tcase, a_module_is_found_beside_its_configuration_wherever_that_is);
 	tcase_add_test(tcase, a_module_is_told_once_that_its_worker_leaves);
 	tcase_add_test(tcase, a_reload_loads_the_module_anew_with_its_new_configuration);
 	tcase = add_case(suite, "bad");
