@@ -243,7 +243,7 @@ run_all() {
 	build=$(cd "$1" && pwd)
 	! grep -q -- '-fsanitize' "$build/CMakeCache.txt" || skip "what is built with a checker cannot be linked to"
 	in_room true 2>/dev/null || skip "no namespaces"
-	for tool in ip nc cc cmake pkg-config; do
+	for tool in ip nc cc cmake pkg-config curl pgrep; do
 		command -v "$tool" >/dev/null || skip "no $tool"
 	done
 	prefix=$(sed -n 's/^CMAKE_INSTALL_PREFIX:[^=]*=//p' "$build/CMakeCache.txt")

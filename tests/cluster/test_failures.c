@@ -393,7 +393,7 @@ END_TEST
 START_TEST(a_primary_that_overslept_kills_nobody)
 {
 	struct daemon *daemon =
-		daemon_start("'restart': { 'drain_timeout_ms': 200, 'ready_timeout_ms': 1000 }, " ECHO("2", ""));
+		daemon_start("'restart': { 'heartbeat_ms': 300, 'kill_timeout_ms': 100 }, " ECHO("2", ""));
 	uint64_t end = clock_ms() + 2000;
 	unsigned i;
 
