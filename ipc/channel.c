@@ -19,6 +19,7 @@
 
 #define READ_SIZE 65536
 #define READS_PER_TURN 64
+#define READS_AT_END 4096 /* more than a socket holds */
 #define QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define DRAIN_BYTES ((size_t)128 * 1024)
 #define MALFORMED_MAX 16
@@ -253,14 +254,10 @@ static bool can_join(const struct muster__chunk *last, size_t length)
 	return last != NULL && !last->is_handle && last->sent.fn == NULL && last->room - last->length >= length;
 }
 
-int muster__channel_print_then(struct muster__channel *channel, const char *text, size_t length,
-			       const struct muster__sent *sent)
+static int queue_text(struct muster__channel *channel, const char *text, size_t length, const struct muster__sent *sent)
 {
 	struct muster__chunk *last = TAILQ_LAST(&channel->chunks, muster__chunks);
-	int err = may_send(channel, length);
 
-	if (err < 0)
-		return err;
 	if (!can_join(last, length)) {
 		last = chunk_new(length > CHUNK_ROOM ? length : CHUNK_ROOM);
 		if (last == NULL)
@@ -271,6 +268,14 @@ int muster__channel_print_then(struct muster__channel *channel, const char *text
 	last->sent = *sent;
 	flush_later(channel);
 	return 0;
+}
+
+int muster__channel_print_then(struct muster__channel *channel, const char *text, size_t length,
+			       const struct muster__sent *sent)
+{
+	int err = may_send(channel, length);
+
+	return err < 0 ? err : queue_text(channel, text, length, sent);
 }
 
 int muster__channel_print(struct muster__channel *channel, const char *text, size_t length)
@@ -384,8 +389,10 @@ static void send_again(struct muster__channel *channel, struct muster__chunk *ch
 	}
 	delay = muster__ms(delays_ms[chunk->losses++]);
 	if (TAILQ_EMPTY(&channel->lost)) {
+		/* Without memory for a timer: too soon is better than never. */
+		if (muster__event_add(channel->loop, &channel->again, &delay) < 0)
+			event_active(&channel->again, EV_TIMEOUT, 1);
 		muster__loop_alive(channel->loop, 1);
-		muster__event_add(channel->loop, &channel->again, &delay);
 	}
 	TAILQ_INSERT_TAIL(&channel->lost, chunk, next);
 }
@@ -447,6 +454,12 @@ int muster__channel_try(struct muster__channel *channel, const char *line, size_
 
 /* ---- in */
 
+static void give_up(struct muster__channel *channel)
+{
+	muster__log(MUSTER_LOG_ERROR, "channel %d: closed, the peer does not speak the protocol", channel->fd);
+	peer_is_gone(channel);
+}
+
 static void complain(struct muster__channel *channel, const char *what)
 {
 	if (muster__log_allowed(&channel->log_limit))
@@ -454,20 +467,22 @@ static void complain(struct muster__channel *channel, const char *what)
 			    channel->malformed);
 	if (++channel->malformed < MALFORMED_MAX)
 		return;
-	muster__log(MUSTER_LOG_ERROR, "channel %d: closed, the peer does not speak the protocol", channel->fd);
-	peer_is_gone(channel);
+	give_up(channel);
 }
 
+/* Also from one that is about to disconnect: the peer may wait for it to do the same. */
 static void answer(struct muster__channel *channel, bool received)
 {
 	static const char ack[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n", nack[] = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 
-	if (received) {
-		muster__channel_print(channel, ack, sizeof ack - 1);
+	if (!received)
+		MUSTER__HOOK("handle-lost");
+	if (channel->broken || channel->state > MUSTER__CHANNEL_ENDING || channel->queued > QUEUE_MAX_BYTES)
 		return;
-	}
-	MUSTER__HOOK("handle-lost");
-	muster__channel_print(channel, nack, sizeof nack - 1);
+	if (received)
+		queue_text(channel, ack, sizeof ack - 1, &nobody);
+	else
+		queue_text(channel, nack, sizeof nack - 1, &nobody);
 }
 
 static void got_answer(struct muster__channel *channel, bool received)
@@ -478,10 +493,12 @@ static void got_answer(struct muster__channel *channel, bool received)
 		complain(channel, "an acknowledgement of nothing");
 		return;
 	}
-	if (ticket == AWAITED)
-		awaited_answered(channel, received);
-	else if (channel->ops->answered != NULL)
+	if (ticket != AWAITED && channel->ops->answered != NULL)
 		channel->ops->answered(channel, ticket, received);
+	else if (ticket == AWAITED && !TAILQ_EMPTY(&channel->awaited))
+		awaited_answered(channel, received);
+	else if (ticket == AWAITED && !channel->broken) /* its line has not gone yet; or else it was dropped */
+		give_up(channel);
 	if (channel->queued == 0)
 		tell_drained(channel);
 }
@@ -634,12 +651,14 @@ void muster__channel_disconnect(struct muster__channel *channel)
 	muster__loop_queue(channel->loop, &channel->task);
 }
 
-/* Whoever else may hold the other end, the one we spoke to is gone. */
+/* Whoever else may hold the other end, and go on, the one we spoke to is gone. */
 void muster__channel_finish(struct muster__channel *channel)
 {
+	int reads = READS_AT_END;
+
 	if (channel->state >= MUSTER__CHANNEL_ENDED)
 		return;
-	while (read_some(channel) != READ_NOTHING)
+	while (reads-- > 0 && read_some(channel) != READ_NOTHING)
 		;
 	peer_is_gone(channel);
 }

@@ -32,6 +32,7 @@ static struct end {
 	int taken[64];
 	bool take;
 	const char *reply; /* printed for each line */
+	bool endless;      /* the peer says one more for each line */
 } end;
 static int peer;
 
@@ -51,6 +52,8 @@ static void on_line(struct muster__channel *channel, struct muster__line *line, 
 	if (end.reply != NULL)
 		ck_assert_int_eq(muster__channel_print(channel, end.reply, strlen(end.reply)), 0);
 	end.lines++;
+	if (end.endless)
+		client_send_text(peer, "1\n");
 }
 
 static void on_answered(struct muster__channel *channel, uint64_t ticket, bool received)
@@ -169,6 +172,11 @@ static int print(const char *text)
 static int try(const char *text, uint64_t ticket)
 {
 	return muster__channel_try(&end.channel, text, strlen(text), STDIN_FILENO, ticket);
+}
+
+static int give_surely(const char *text, size_t length)
+{
+	return muster__channel_give_surely(&end.channel, text, length, new_file(), &(struct muster__sent){ 0 });
 }
 
 static void print_much(size_t length)
@@ -814,6 +822,48 @@ START_TEST(disconnect_ends_too_when_the_peer_dies_first)
 }
 END_TEST
 
+/* It has died before it read all, but after it answered. */
+START_TEST(what_was_dropped_may_still_be_answered)
+{
+	ck_assert_int_eq(give_surely(HANDLE("1"), strlen(HANDLE("1"))), 0);
+	run_until_idle(test_loop);
+	client_send_text(peer, ACK);
+	shutdown(peer, SHUT_RD);
+	ck_assert_int_eq(print("2\n"), 0);
+	muster__channel_flush(&end.channel);
+	run_until_idle(test_loop);
+	ck_assert_int_eq(print("3\n"), MUSTER_ECHANNEL);
+	ck_assert_uint_eq(end.closed, 0);
+	close_peer();
+	run_until_idle(test_loop);
+	ck_assert_uint_eq(end.closed, 1);
+}
+END_TEST
+
+/* Each waits until its own handle has been received. */
+START_TEST(who_disconnects_still_answers_handles)
+{
+	ck_assert_int_eq(give_surely(HANDLE("1"), strlen(HANDLE("1"))), 0);
+	muster__channel_disconnect(&end.channel);
+	hear(HANDLE("1"));
+	say_with(HANDLE("2"), STDIN_FILENO);
+	hear(ACK);
+	ck_assert_uint_eq(end.closed, 0);
+	say(ACK);
+	ck_assert_uint_eq(end.closed, 1);
+}
+END_TEST
+
+START_TEST(finish_ends_though_somebody_else_goes_on_for_ever)
+{
+	end.endless = true;
+	client_send_text(peer, "1\n");
+	muster__channel_finish(&end.channel);
+	run_until_idle(test_loop);
+	ck_assert_uint_eq(end.closed, 1);
+}
+END_TEST
+
 START_TEST(free_closes_what_is_queued_and_what_is_unclaimed)
 {
 	print_much(1024 * 1024);
@@ -869,6 +919,22 @@ START_TEST(a_peer_that_sends_surplus_descriptors_loses_its_channel)
 		run_until_idle(test_loop);
 	}
 	ck_assert_uint_eq(end.closed, 1);
+}
+END_TEST
+
+START_TEST(a_peer_that_answers_before_it_has_all_loses_its_channel)
+{
+	size_t length = 1024 * 1024;
+	char *line = malloc(length);
+
+	lines_record(MUSTER_LOG_WARN);
+	memset(line, 'x', length);
+	ck_assert_int_eq(give_surely(line, length), 0);
+	free(line);
+	run_until_idle(test_loop);
+	say(ACK);
+	ck_assert_uint_eq(end.closed, 1);
+	ck_assert_uint_eq(lines_with("does not speak the protocol"), 1);
 }
 END_TEST
 
@@ -955,12 +1021,16 @@ static void add_ends(Suite *suite)
 	tcase_add_loop_test(ends, a_peer_may_die_at_any_byte, 0, 90);
 	tcase_add_test(ends, what_a_dead_peer_still_said_is_heard);
 	tcase_add_test(ends, finish_hears_the_rest_though_somebody_else_holds_the_peers_end);
+	tcase_add_test(ends, finish_ends_though_somebody_else_goes_on_for_ever);
+	tcase_add_test(ends, what_was_dropped_may_still_be_answered);
+	tcase_add_test(ends, who_disconnects_still_answers_handles);
 	tcase_add_test(ends, disconnect_sends_what_is_queued_first);
 	tcase_add_test(ends, disconnect_ends_too_when_the_peer_dies_first);
 	tcase_add_test(ends, free_closes_what_is_queued_and_what_is_unclaimed);
 	tcase_add_test(rogue, a_few_bad_lines_are_ignored);
 	tcase_add_loop_test(rogue, a_peer_that_goes_on_with_bad_lines_loses_its_channel, 0, 4);
 	tcase_add_test(rogue, a_peer_that_sends_surplus_descriptors_loses_its_channel);
+	tcase_add_test(rogue, a_peer_that_answers_before_it_has_all_loses_its_channel);
 	tcase_add_test(rogue, a_line_without_an_end_loses_the_channel);
 }
 
