@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define FEW 1024 /* more than all headers but those with certificates in them */
+
 /* Off the loop, and no longer the owner of its descriptor. */
 static int release(struct muster__preface *preface)
 {
@@ -20,6 +22,7 @@ static int release(struct muster__preface *preface)
 	muster__event_del(preface->loop, &preface->ready);
 	muster__event_del(preface->loop, &preface->deadline);
 	LIST_REMOVE(preface, link);
+	muster__loop_alive(preface->loop, -1);
 	preface->fd = -1;
 	return fd;
 }
@@ -38,30 +41,54 @@ static bool has_ended(int fd)
 	return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-/* -EAGAIN: there is more to come. */
-static int read_header(int fd, char *buffer, struct muster__proxy *proxy)
+/* -EAGAIN: there is more to come, or more than `size`. What came just before the end is looked at once more. */
+static int read_into(int fd, char *buffer, size_t size, struct muster__proxy *proxy)
 {
-	ssize_t length = recv(fd, buffer, MUSTER__PROXY_MAX, MSG_PEEK);
+	bool ended = false;
+	ssize_t length;
 	int err;
 
-	if (length < 0)
-		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -errno;
-	if (length == 0)
-		return -ENODATA;
-	err = muster__proxy_parse(proxy, buffer, (size_t)length);
-	if (err == -EAGAIN && has_ended(fd))
-		return -EBADMSG;
+	for (;;) {
+		length = recv(fd, buffer, size, MSG_PEEK);
+		if (length < 0)
+			return errno == EAGAIN || errno == EINTR ? -EAGAIN : -errno;
+		if (length == 0)
+			return -ENODATA;
+		err = muster__proxy_parse(proxy, buffer, (size_t)length);
+		if (err != -EAGAIN || (size_t)length == size)
+			break;
+		if (ended)
+			return -EBADMSG;
+		ended = has_ended(fd);
+		if (!ended)
+			return -EAGAIN;
+	}
 	if (err == 0 && recv(fd, buffer, proxy->length, 0) != (ssize_t)proxy->length)
 		return -ECONNRESET;
+	return err;
+}
+
+/* Not the buffer of the loop: somebody up the stack may be reading what is in it. */
+static int read_header(int fd, struct muster__proxy *proxy)
+{
+	char few[FEW], *all;
+	int err = read_into(fd, few, sizeof few, proxy);
+
+	if (err != -EAGAIN || proxy->length <= sizeof few)
+		return err;
+	all = malloc(proxy->length);
+	if (all == NULL)
+		return -ENOMEM;
+	err = read_into(fd, all, proxy->length, proxy);
+	free(all);
 	return err;
 }
 
 /* Returns false while the header has not come. */
 static bool look(struct muster__preface *preface)
 {
-	char *buffer = muster__loop_buffer(preface->loop);
-	struct muster__proxy proxy;
-	int err = buffer != NULL ? read_header(preface->fd, buffer, &proxy) : -ENOMEM;
+	struct muster__proxy proxy = { .length = 0 };
+	int err = read_header(preface->fd, &proxy);
 
 	if (err != -EAGAIN)
 		finish(preface, err, &proxy);
@@ -86,13 +113,14 @@ int muster__preface_start(struct muster__prefaces *list, struct muster_loop *loo
 	struct muster__preface *preface = calloc(1, sizeof *preface);
 	struct timeval delay = muster__ms(timeout_ms);
 
-	_Static_assert(MUSTER__PROXY_MAX <= MUSTER__READ_SIZE, "a header fits into the buffer of the loop");
 	if (preface == NULL)
 		return -ENOMEM;
 	*preface = (struct muster__preface){ .loop = loop, .fd = fd, .row = row, .data = data, .done = done };
 	event_assign(&preface->ready, loop->base, fd, EV_READ | EV_ET | EV_PERSIST, on_ready, preface);
 	event_assign(&preface->deadline, loop->base, -1, EV_PERSIST, on_deadline, preface);
 	LIST_INSERT_HEAD(list, preface, link);
+	/* As the socket would that it is to become: also once its server has closed. */
+	muster__loop_alive(loop, 1);
 	/* Most headers come with the connection. What comes between this look and the watch is an edge to the watch. */
 	if (look(preface))
 		return 0;

@@ -1,5 +1,6 @@
 /* tests/src/test_preface.c - servers behind a proxy: connections begin with a header of the PROXY protocol. */
 #include "src/proxy_protocol.h"
+#include "src/server.h"
 
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
@@ -369,6 +370,70 @@ START_TEST(a_server_that_closes_waits_for_headers)
 }
 END_TEST
 
+/* Nothing else keeps the loop running, as little as the server does. */
+START_TEST(a_header_that_is_due_keeps_the_loop_running_until_it_is_late)
+{
+	struct muster_server *server = serving((struct muster_server_options){ .proxy_timeout_ms = 50 });
+	int client = client_connect_port(server_port(server));
+
+	lines_record(MUSTER_LOG_WARN);
+	run_until(test_loop, has_counted, server);
+	muster_server_close(server);
+	run_dry(test_loop);
+	ck_assert_uint_eq(counts.close, 1);
+	client_expect_end(client);
+	close(client);
+}
+END_TEST
+
+/* Somebody comes, and is let in, while a handler stands in bytes that were read. */
+static void on_data_let_in(struct muster_socket *socket, const void *bytes, size_t length, void *data)
+{
+	struct muster_server *server = data;
+	int client = client_connect_port(server_port(server));
+
+	(void)socket;
+	client_send_text(client, HEADER);
+	muster__server_drain(server);
+	ck_assert_uint_eq(counts.connection, 1);
+	ck_assert_uint_eq(length, 5);
+	ck_assert_mem_eq(bytes, "hello", 5);
+	close(client);
+}
+
+START_TEST(what_a_handler_is_reading_stays_while_a_header_is_read)
+{
+	static const struct muster_socket_handlers on = { .on_data = on_data_let_in };
+	struct muster_server *server = serving((struct muster_server_options){ 0 });
+	int peer;
+	struct muster_socket *socket = socket_with_peer(test_loop, &peer, NULL);
+
+	muster_socket_on(socket, &on, server);
+	client_send_text(peer, "hello");
+	run_until_count(test_loop, counts.connection, 1);
+	close(peer);
+}
+END_TEST
+
+START_TEST(a_header_may_be_as_long_as_any)
+{
+	struct muster_server *server = serving((struct muster_server_options){ 0 });
+	static char header[MUSTER__PROXY_MAX + 5] = "\r\n\r\n\0\r\nQUIT\n\x20\0\xff\xff";
+	int client = client_connect_port(server_port(server));
+
+	memcpy(header + MUSTER__PROXY_MAX, "hello", 5);
+	if (_i > 0) {
+		client_send(client, header, (size_t)_i);
+		run_until_idle(test_loop);
+	}
+	client_send(client, header + _i, sizeof header - (size_t)_i);
+	shutdown(client, SHUT_WR);
+	run_until_count(test_loop, sockets.end, 1);
+	ck_assert_str_eq(sockets.bytes, "hello");
+	close(client);
+}
+END_TEST
+
 START_TEST(a_server_that_is_destroyed_waits_for_nobody)
 {
 	struct muster_server *server = serving((struct muster_server_options){ .proxy_timeout_ms = 3600000 });
@@ -445,6 +510,9 @@ int main(void)
 	tcase_add_test(tcase, only_proxies_that_are_trusted_may_connect);
 	tcase_add_test(tcase, a_proxy_at_a_path_is_trusted);
 	tcase_add_test(tcase, a_server_that_closes_waits_for_headers);
+	tcase_add_test(tcase, a_header_that_is_due_keeps_the_loop_running_until_it_is_late);
+	tcase_add_test(tcase, what_a_handler_is_reading_stays_while_a_header_is_read);
+	tcase_add_loop_test(tcase, a_header_may_be_as_long_as_any, 0, 40);
 	tcase_add_test(tcase, a_server_that_is_destroyed_waits_for_nobody);
 	tcase_add_test(tcase, a_loop_may_be_freed_while_headers_are_due);
 	tcase_add_test(tcase, a_server_may_be_destroyed_by_whoever_comes);
