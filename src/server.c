@@ -237,21 +237,32 @@ static void close_object(struct muster_server *server)
 	muster__object_close(&server->object);
 }
 
+/* What it was before a listen. */
+struct before {
+	unsigned char life;
+	bool reopened;
+};
+
 /* From here on the server is open, and its source tells the outcome. */
-static void begin(struct muster_server *server)
+static struct before begin(struct muster_server *server)
 {
+	struct before before = { server->object.life, server->object.reopened };
+
 	server->sink.row = 0;
 	muster__object_open(&server->object);
 	muster__census_close(&server->census, false);
+	return before;
 }
 
 /* ... unless there was no memory for a source: then nothing has changed, and an on_close that was due still is. */
-static int begun(struct muster_server *server, enum muster__life before, int err)
+static int begun(struct muster_server *server, struct before before, int err)
 {
-	if (err < 0 && before == MUSTER__CLOSING)
+	if (err < 0 && before.life == MUSTER__CLOSING) {
 		close_object(server);
-	else if (err < 0)
+		server->object.reopened = before.reopened;
+	} else if (err < 0) {
 		muster__object_rest(&server->object);
+	}
 	return err;
 }
 
@@ -260,7 +271,7 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 	struct muster_loop *loop = server->object.loop;
 	struct muster_listen_options mine;
 	const struct muster__listen_ops *ops;
-	enum muster__life before = server->object.life;
+	struct before before;
 	int err = muster__sized_copy(&mine, sizeof mine, options, size);
 
 	if (err == 0)
@@ -270,21 +281,21 @@ int muster_server_listen_sized(struct muster_server *server, const struct muster
 	if (err < 0)
 		return err;
 	ops = mine.exclusive || mine.reuse_port || loop->listen_ops == NULL ? &muster__listen_direct : loop->listen_ops;
-	begin(server);
+	before = begin(server);
 	return begun(server, before, ops->listen(&server->sink, &mine, &server->source, loop->ops_data));
 }
 
 int muster__server_listen_on(struct muster_server *server, struct muster__listener *listener, int backlog)
 {
 	struct muster__accepting how = { .backlog = backlog };
-	enum muster__life before = server->object.life;
+	struct before before;
 	int err = may_listen(server);
 
 	if (err < 0) {
 		muster__listener_close(listener, true);
 		return err;
 	}
-	begin(server);
+	before = begin(server);
 	return begun(server, before, muster__source_here(&server->sink, listener, &how, &server->source));
 }
 

@@ -1,4 +1,6 @@
 /* tests/src/test_server.c - net.Server: connections come in, and it ends exactly once. */
+#include "src/listener.h"
+#include "src/loop.h"
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
 #include "tests/support/lines.h"
@@ -384,6 +386,34 @@ static void listen_and_close_once_more(struct muster_server *server, void *data)
 	ck_assert_int_eq(muster_server_listen(server, &here), 0);
 	ck_assert_int_eq(muster_server_close(server), 0);
 }
+
+static int refuse_to_listen(struct muster__sink *sink, const struct muster_listen_options *options,
+			    struct muster__source **source, void *data)
+{
+	(void)sink, (void)options, (void)source, (void)data;
+	return -ENOMEM;
+}
+
+static void listen_in_vain(struct muster_server *server, void *data)
+{
+	static const struct muster__listen_ops refusing = { refuse_to_listen };
+
+	(void)data;
+	muster_server_loop(server)->listen_ops = &refusing;
+	ck_assert_int_eq(muster_server_listen(server, NULL), -ENOMEM);
+}
+
+START_TEST(a_listen_that_is_refused_in_on_close_reopens_nothing)
+{
+	static const struct muster_server_handlers handlers = { .on_close = listen_in_vain };
+	struct muster_server *server = listening_server(test_loop, &counts);
+
+	muster_server_on(server, &handlers, NULL);
+	muster_server_close(server);
+	run_dry(test_loop);
+	ck_assert_uint_eq(counts.close, 1);
+}
+END_TEST
 
 START_TEST(a_server_reopened_and_closed_from_on_close_tells_again)
 {
@@ -963,6 +993,7 @@ int main(void)
 	tcase_add_test(closing, close_before_on_listening_takes_it_back);
 	tcase_add_test(closing, listening_after_close_and_before_on_close_takes_the_close_back);
 	tcase_add_test(closing, listening_from_on_close_reopens_the_server);
+	tcase_add_test(closing, a_listen_that_is_refused_in_on_close_reopens_nothing);
 	tcase_add_test(closing, a_server_reopened_and_closed_from_on_close_tells_again);
 	tcase_add_test(destroying, destroy_ends_a_server_that_never_listened);
 	tcase_add_test(destroying, destroy_ends_the_connections_too);
