@@ -457,18 +457,26 @@ static void begin(struct muster__far *far, const struct muster__reply *reply, in
 	tell_listening(far);
 }
 
-/* The server had closed before its reply came; one that has asked for the same since then is heard now. */
+/* The list has the newest first. */
+static struct muster__far *oldest_waiting(const struct muster__far *closed)
+{
+	struct muster__far *far, *oldest = NULL;
+
+	LIST_FOREACH(far, &closed->self->fars, link)
+	if (far->waiting && far->sink != NULL && asks_the_same(far, closed))
+		oldest = far;
+	return oldest;
+}
+
+/* The server had closed before its reply came; those that have asked for the same since then are heard now. */
 static void close_and_go_on(struct muster__far *closed)
 {
 	struct muster__far *far;
 
 	far_close(&closed->source);
-	LIST_FOREACH(far, &closed->self->fars, link)
-	if (far->waiting && asks_the_same(far, closed)) {
-		far->waiting = false;
-		ask(far);
-		return;
-	}
+	if (!must_wait(closed))
+		while ((far = oldest_waiting(closed)) != NULL)
+			ask(far);
 }
 
 bool muster__far_reply(struct muster__self *self, const struct muster__line *line, int *fd)
@@ -513,6 +521,7 @@ void muster__far_newconn(struct muster__self *self, const struct muster__line *l
 {
 	struct muster__far *far = line->key != NULL ? far_by_key(self, line->key, line->key_length) : NULL;
 	bool adopt = far != NULL && *fd >= 0 && far->sink->ops->takes(far->sink);
+	struct muster__sink *sink = adopt ? far->sink : NULL;
 	int taken = *fd;
 
 	self->received++;
@@ -527,11 +536,12 @@ void muster__far_newconn(struct muster__self *self, const struct muster__line *l
 		return;
 	}
 	*fd = -1;
+	/* A completion of the user's may close the server in here; what was accepted is its own all the same. */
 	if (self->slot == NULL) {
 		muster__channel_flush(&self->peer.channel);
 		muster__fd_prepare(taken);
 	}
-	far->sink->ops->adopt(far->sink, taken);
+	sink->ops->adopt(sink, taken);
 }
 
 void muster__far_free(struct muster__self *self)

@@ -467,6 +467,42 @@ START_TEST(the_same_is_asked_again_only_after_the_first_is_given_up)
 }
 END_TEST
 
+static void on_close_listen_twice(struct muster_server *server, void *data)
+{
+	struct muster_listen_options listen = { .host = "127.0.0.1" };
+	struct muster_server *other = muster_server_new(muster_server_loop(server), NULL);
+
+	if (data == NULL || muster_server_is_listening(server))
+		return;
+	muster_server_listen(server, &listen);
+	muster_server_listen(other, &listen);
+}
+
+static void close_and_listen_twice(struct muster_worker *self, struct muster_server *server)
+{
+	static const struct muster_server_handlers on = { .on_close = on_close_listen_twice };
+
+	muster_server_on(server, &on, self);
+	muster_server_close(server);
+}
+
+START_TEST(all_who_wait_to_ask_for_the_same_ask_in_their_order)
+{
+	service.begin = close_and_listen_twice;
+	start();
+	hear(ONLINE);
+	hear(QUERY("\"127.0.0.1\"", "0", "1"));
+	say(REPLY);
+	hear(CLOSE("2"));
+	hear(QUERY("\"127.0.0.1\"", "0", "3"));
+	hear("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":1,\"data\":null,"
+	     "\"address\":\"127.0.0.1\",\"port\":0,"
+	     "\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":4}");
+	close(channel);
+	ck_assert_int_eq(process_wait(worker), 0);
+}
+END_TEST
+
 /* ---- Leaving. */
 
 static void leave(struct muster_worker *self, struct muster_message *message, void *data)
@@ -622,6 +658,7 @@ int main(void)
 	tcase_add_test(ends, a_reply_that_is_none_is_an_error);
 	tcase_add_test(ends, a_reply_to_a_server_that_has_closed_is_taken_and_given_up);
 	tcase_add_test(ends, the_same_is_asked_again_only_after_the_first_is_given_up);
+	tcase_add_test(ends, all_who_wait_to_ask_for_the_same_ask_in_their_order);
 	tcase_add_test(ends, a_worker_that_leaves_says_so_and_waits_for_the_answer);
 	tcase_add_test(ends, without_a_primary_a_worker_drains);
 
