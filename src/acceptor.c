@@ -136,7 +136,8 @@ void muster__acceptor_drain(struct muster__acceptor *acceptor)
 {
 	unsigned left = ACCEPTS_AT_END;
 
-	while (left-- > 0 && accept_one(acceptor))
+	/* Whoever comes may be the one who closes it. */
+	while (left-- > 0 && acceptor->fd >= 0 && accept_one(acceptor))
 		;
 }
 

@@ -88,6 +88,7 @@ static void here_close(struct muster__source *source)
 	if (here->listener.fd >= 0) {
 		muster__acceptor_stop(&here->acceptor);
 		muster__event_del(loop, &here->wait);
+		here->acceptor.fd = -1;
 	}
 	muster__listener_close(&here->listener, true);
 	here->reap.run = free_here;

@@ -2,6 +2,7 @@
 #include "src/acceptor.h"
 
 #include "src/loop.h"
+#include "src/server.h"
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
 #include "tests/support/descriptors.h"
@@ -273,6 +274,30 @@ START_TEST(a_server_may_be_closed_inside_that_error)
 }
 END_TEST
 
+static void close_by_visitor(struct muster_server *server, struct muster_socket *socket, void *data)
+{
+	(void)data;
+	muster_socket_destroy(socket, 0);
+	muster_server_close(server);
+}
+
+START_TEST(a_server_may_be_closed_while_its_queue_is_drained)
+{
+	static const struct muster_server_handlers handlers = { .on_connection = close_by_visitor };
+	static struct server_counts counts;
+	struct muster_server *server = listening_server(test_loop, &counts);
+	int first = client_connect_port(server_port(server)), second = client_connect_port(server_port(server));
+
+	muster_server_on(server, &handlers, NULL);
+	muster__server_drain(server);
+	run_dry(test_loop);
+	ck_assert_str_eq(counts.order, "listening connection close");
+	ck_assert_uint_eq(counts.connection, 1);
+	close(first);
+	close(second);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("src/acceptor");
@@ -295,5 +320,6 @@ int main(void)
 	tcase_add_test(failing, a_shared_socket_waits_as_well);
 	tcase_add_test(servers, a_server_without_descriptors_tells_waits_and_goes_on);
 	tcase_add_test(servers, a_server_may_be_closed_inside_that_error);
+	tcase_add_test(servers, a_server_may_be_closed_while_its_queue_is_drained);
 	return run_suite(suite);
 }
