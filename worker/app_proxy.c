@@ -78,12 +78,13 @@ static int introduce(const struct proxy *proxy)
 	char header[MUSTER__PROXY_WRITTEN_MAX];
 	struct muster_address from, to;
 	struct muster__sockaddr source, destination;
-	bool known = muster_socket_remote_address(proxy->client, &from) == 0 &&
-		     muster_socket_local_address(proxy->client, &to) == 0 && to_sockaddr(&source, &from) &&
-		     to_sockaddr(&destination, &to);
+	bool known;
 
 	if (proxy->app->upstream_proxy == 0)
 		return 0;
+	known = muster_socket_remote_address(proxy->client, &from) == 0 &&
+		muster_socket_local_address(proxy->client, &to) == 0 && to_sockaddr(&source, &from) &&
+		to_sockaddr(&destination, &to);
 	return muster_socket_write(proxy->upstream, header,
 				   muster__proxy_write(header, proxy->app->upstream_proxy, known ? &source : NULL,
 						       known ? &destination : NULL));
