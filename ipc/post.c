@@ -160,11 +160,12 @@ static int find_unread(struct muster__channel *wire, const struct muster_message
 {
 	const char *unread = NULL;
 	size_t length = 0;
+	int err = 0;
 
 	if (message->handle_type == MUSTER_HANDLE_SOCKET && !message->keep_open)
-		unread = muster__unread_peek(message->handle.socket, &length);
-	if (unread == NULL)
-		return 0;
+		err = muster__unread_peek(message->handle.socket, &unread, &length);
+	if (err < 0 || unread == NULL)
+		return err;
 	if (!wire->is_muster)
 		return -ENOTSUP;
 	if (length > UNREAD_MAX)

@@ -197,10 +197,16 @@ static void peer_ended(struct muster_socket *socket)
 /* What was given back, as if it had just been read. */
 static void read_again(struct muster_socket *socket)
 {
-	struct evbuffer *unread = muster__unread_take(socket);
-	size_t length = evbuffer_get_length(unread);
+	struct evbuffer *unread;
+	const char *bytes;
+	size_t length;
 
-	emit_data(socket, (const char *)evbuffer_pullup(unread, -1), length);
+	if (muster__unread_peek(socket, &bytes, &length) < 0) {
+		muster__socket_fail(socket, -ENOMEM, "read");
+		return;
+	}
+	unread = muster__unread_take(socket);
+	emit_data(socket, bytes, length);
 	evbuffer_free(unread);
 }
 
@@ -587,7 +593,8 @@ int muster_socket_take_fd(struct muster_socket *socket)
 
 	if (fd < 0 || socket->destroyed)
 		return -ENOTCONN;
-	if (muster__output_is_pending(socket->output) || socket->rare->unread != NULL)
+	if (muster__output_is_pending(socket->output) || muster__socket_unsent(socket) > 0 ||
+	    socket->rare->unread != NULL)
 		return -EBUSY;
 	/* Out of epoll first: the descriptor lives on elsewhere, and so would the registration. */
 	muster__event_del(socket->object.loop, &socket->read);

@@ -14,12 +14,13 @@ static struct evbuffer *buffer_of(const struct muster_socket *socket)
 	return bufferevent != NULL ? bufferevent_get_input(bufferevent) : socket->rare->unread;
 }
 
-const char *muster__unread_peek(const struct muster_socket *socket, size_t *length)
+int muster__unread_peek(const struct muster_socket *socket, const char **bytes, size_t *length)
 {
 	struct evbuffer *buffer = buffer_of(socket);
 
 	*length = buffer != NULL ? evbuffer_get_length(buffer) : 0;
-	return *length > 0 ? (const char *)evbuffer_pullup(buffer, -1) : NULL;
+	*bytes = *length > 0 ? (const char *)evbuffer_pullup(buffer, -1) : NULL;
+	return *length > 0 && *bytes == NULL ? -ENOMEM : 0;
 }
 
 struct evbuffer *muster__unread_take(struct muster_socket *socket)
@@ -41,6 +42,16 @@ static int prepend(struct evbuffer *buffer, const void *bytes, size_t length)
 	return buffer == NULL || evbuffer_prepend(buffer, bytes, length) < 0 ? -ENOMEM : 0;
 }
 
+/* What comes into its input is counted there; this has been counted, if ever it was read. */
+static int prepend_to(struct muster_socket *socket, struct bufferevent *bufferevent, const void *bytes, size_t length)
+{
+	uint64_t read = socket->bytes_read;
+	int err = prepend(bufferevent_get_input(bufferevent), bytes, length);
+
+	socket->bytes_read = read;
+	return err;
+}
+
 int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_t length)
 {
 	struct muster__rare *rare;
@@ -51,7 +62,7 @@ int muster_socket_unshift(struct muster_socket *socket, const void *bytes, size_
 	if (length == 0)
 		return 0;
 	if (socket->rare->bufferevent != NULL)
-		return prepend(bufferevent_get_input(socket->rare->bufferevent), bytes, length);
+		return prepend_to(socket, socket->rare->bufferevent, bytes, length);
 	rare = muster__socket_rare(socket);
 	if (rare == NULL)
 		return -ENOMEM;

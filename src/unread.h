@@ -7,8 +7,8 @@
 struct evbuffer;
 struct muster_socket;
 
-/* All that waits, in a bufferevent's input as well: borrowed until the socket is touched. NULL, and 0, if nothing does. */
-const char *muster__unread_peek(const struct muster_socket *socket, size_t *length);
+/* All that waits, in a bufferevent's input as well: borrowed until the socket is touched. NULL, and 0, if nothing does. -ENOMEM. */
+int muster__unread_peek(const struct muster_socket *socket, const char **bytes, size_t *length);
 
 /* It is the caller's: NULL if nothing waits. And the socket's again. */
 struct evbuffer *muster__unread_take(struct muster_socket *socket);

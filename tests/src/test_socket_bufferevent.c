@@ -375,6 +375,22 @@ START_TEST(what_was_not_sent_fails_when_it_is_destroyed)
 }
 END_TEST
 
+START_TEST(a_descriptor_is_not_taken_while_it_has_output)
+{
+	struct muster_socket *socket = socket_with_peer(test_loop, &peer, NULL);
+	struct bufferevent *bufferevent = muster_socket_bufferevent(socket);
+	int fd;
+
+	bufferevent_write(bufferevent, "bytes", 5);
+	ck_assert_int_eq(muster_socket_take_fd(socket), -EBUSY);
+	run_until_idle(test_loop);
+	fd = muster_socket_take_fd(socket);
+	ck_assert_int_ge(fd, 0);
+	client_expect_text(peer, "bytes");
+	close(fd);
+}
+END_TEST
+
 START_TEST(traffic_through_it_puts_the_time_out_off)
 {
 	struct muster_socket *socket = socket_with_peer(test_loop, &peer, &counts);
@@ -472,6 +488,7 @@ int main(void)
 	tcase_add_test(all, an_error_reaches_its_callback);
 	tcase_add_test(all, it_is_borrowed_until_on_close_has_returned);
 	tcase_add_test(all, what_was_not_sent_fails_when_it_is_destroyed);
+	tcase_add_test(all, a_descriptor_is_not_taken_while_it_has_output);
 	tcase_add_test(all, traffic_through_it_puts_the_time_out_off);
 	tcase_add_test(all, the_loop_may_end_with_it);
 	tcase_add_test(all, a_wrapped_base_may_end_after_it);

@@ -174,6 +174,7 @@ START_TEST(a_bufferevent_has_it_in_its_input)
 	ck_assert_uint_eq(muster_socket_bytes_read(subject), 0);
 	give_back("more ");
 	ck_assert_mem_eq(evbuffer_pullup(input, -1), "more bytes", 10);
+	ck_assert_uint_eq(muster_socket_bytes_read(subject), 0);
 	end();
 }
 END_TEST
