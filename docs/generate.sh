@@ -2,7 +2,7 @@
 # Make the manual of the public API, from its template docs/muster.3.in and the comments of the headers.
 #
 # usage: docs/generate.sh > docs/muster.3
-#        docs/generate.sh --check      exit 1 if the kept manual is another, or not good mdoc
+#        docs/generate.sh --check      exit 1 if the kept manual is another, or any page is not good mdoc
 #        docs/generate.sh --self-test  check that what is wrong is found
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,7 +34,7 @@ check() {
 	elif ! diff -u docs/muster.3 "$fresh"; then
 		echo 'docs/muster.3 is not what the headers say: docs/generate.sh > docs/muster.3'
 		failed=1
-	elif command -v mandoc >/dev/null && ! mandoc -T lint -W warning docs/muster.3; then
+	elif command -v mandoc >/dev/null && ! mandoc -T lint -W warning docs/*.[1-8]; then
 		failed=1
 	fi
 	rm -f "$fresh"
