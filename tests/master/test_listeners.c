@@ -14,6 +14,7 @@
 #include "tests/support/loop.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
+#include "tests/support/until.h"
 #include "tests/support/workers.h"
 
 #include <errno.h>
@@ -212,6 +213,7 @@ END_TEST
 START_TEST(many_workers_share_a_listener_evenly)
 {
 	enum { MANY = 48, EACH = 12 };
+	static int open[MANY * EACH];
 	unsigned by[MANY + 1] = { 0 }, most = 0, fewest = MANY * EACH, i;
 	struct muster_cluster *cluster;
 
@@ -221,13 +223,17 @@ START_TEST(many_workers_share_a_listener_evenly)
 	ck_assert_int_eq(muster_cluster_start(cluster, MANY), 0);
 	run_until_count(test_loop, counts.listening, MANY);
 	for (i = 0; i < MANY * EACH; i++) {
-		int client = client_connect_port(counts.address.port);
-		unsigned id = greeted_by(client);
+		unsigned id;
 
+		open[i] = client_connect_port(counts.address.port);
+		id = greeted_by(open[i]);
 		ck_assert_uint_le(id, MANY);
 		by[id]++;
-		close(client);
+		/* Who is still awake is not asked for the next one. */
+		until(process_state(muster_worker_pid(worker_by_id(cluster, id))) == 'S');
 	}
+	for (i = 0; i < MANY * EACH; i++)
+		close(open[i]);
 	for (i = 1; i <= MANY; i++) {
 		most = by[i] > most ? by[i] : most;
 		fewest = by[i] < fewest ? by[i] : fewest;
