@@ -138,6 +138,11 @@ void muster__data_drop(json_t *data)
 	json_decref(data);
 }
 
+size_t muster__data_size(const json_t *data)
+{
+	return json_dumpb(data, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
 bool muster__online_is_muster(const json_t *json)
 {
 	return ours(json, "version") >= 1;

@@ -71,6 +71,8 @@ void muster__listening_address(struct muster_address *address, const struct json
 /* The first query's data outlives it: one holder more, one less. NULL is fine. */
 struct json_t *muster__data_keep(const struct json_t *data);
 void muster__data_drop(struct json_t *data);
+/* As it is sent: bytes. */
+size_t muster__data_size(const struct json_t *data);
 
 /* Does this online message come from one of us? */
 bool muster__online_is_muster(const struct json_t *json);

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #define UNREAD_MAX ((size_t)16 * 1024) /* of answers */
+#define DATA_MAX ((size_t)64 * 1024)   /* of what is kept for all who ask for the same listener */
 
 /* ---- opening and closing */
 
@@ -301,12 +302,29 @@ static bool has_its_share(const struct muster__process *process)
 	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && demanded_by(process) >= limit.rlim_cur / 8;
 }
 
+/* It stays with the listener, and goes out with each answer. */
+static bool asks_to_keep_too_much(struct muster__process *process, const struct muster__query *query)
+{
+	size_t length = muster__data_size(query->data);
+
+	if (length <= DATA_MAX)
+		return false;
+	if (muster__log_allowed(&process->peer.channel.log_limit))
+		muster__log(MUSTER_LOG_WARN,
+			    "worker %u (pid %d) gets no listener: the data for it has %zu bytes, and more than %zu are "
+			    "not kept",
+			    process->peer.id, (int)process->peer.pid, length, DATA_MAX);
+	return true;
+}
+
 static int may_open(struct muster__process *process, const struct muster__query *query)
 {
 	const struct muster_cluster *cluster = process->cluster;
 
 	if (query->fd >= 0)
 		return -EBADF;
+	if (asks_to_keep_too_much(process, query))
+		return -E2BIG;
 	if (has_its_share(process)) {
 		if (muster__log_allowed(&process->peer.channel.log_limit))
 			muster__log(MUSTER_LOG_WARN, "worker %u (pid %d) has %u listeners of its own and gets no more",

@@ -276,6 +276,32 @@ START_TEST(questions_for_what_cannot_be_had_do_not_fill_the_log)
 }
 END_TEST
 
+/* As much as may be kept, and a byte more. */
+static void ask_to_keep(int fd)
+{
+	static char text[66 * 1024];
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(
+			text, sizeof text,
+			"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":%u,\"data\":\"%0*d\","
+			"\"address\":\"127.0.0.1\",\"port\":0,\"addressType\":4,\"flags\":0,\"backlog\":0,\"seq\":1}\n",
+			i + 1, (int)(64 * 1024 - 2 + i), 0);
+		send_fds(fd, text, 0);
+	}
+}
+
+START_TEST(data_of_a_listener_is_kept_up_to_a_size)
+{
+	struct muster_cluster *cluster = surrounded(ask_to_keep, MUSTER_POLICY_ROUND_ROBIN);
+
+	expect_order(cluster);
+	ck_assert_uint_eq(lines_with("the data for it has 65537 bytes"), 1);
+	ck_assert_uint_eq(lines_with("the data for it has"), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("rogue");
@@ -287,6 +313,7 @@ int main(void)
 	tcase_add_loop_test(hoards, a_worker_that_does_not_read_its_answers_gets_no_more, MUSTER_POLICY_ROUND_ROBIN,
 			    MUSTER_POLICY_SHARED + 1);
 	tcase_add_loop_test(hoards, any_number_of_descriptors_may_come_with_any_line, 0, sizeof lines / sizeof *lines);
+	tcase_add_test(hoards, data_of_a_listener_is_kept_up_to_a_size);
 	tcase_add_test(lies, forged_answers_concern_nobody_but_their_sender);
 	tcase_add_test(lies, questions_for_what_cannot_be_had_do_not_fill_the_log);
 	return run_suite(suite);
