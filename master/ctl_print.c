@@ -39,16 +39,17 @@ void muster__ctl_print_workers(const json_t *workers)
 
 void muster__ctl_print_listeners(const json_t *listeners)
 {
-	char connections[24], accepted[24], refused[24];
+	char holder[24], connections[24], accepted[24], dropped[24], refused[24];
 	const json_t *listener;
 	size_t i;
 
-	printf("%-12s %-24s %-18s %-12s %11s %10s %8s\n", "listener", "address", "policy", "application", "connections",
-	       "accepted", "refused");
+	printf("%-12s %-24s %-18s %-12s %6s %11s %10s %8s %8s\n", "listener", "address", "policy", "application",
+	       "holder", "connections", "accepted", "dropped", "refused");
 	json_array_foreach(listeners, i, listener)
-		printf("%-12s %-24s %-18s %-12s %11s %10s %8s\n", text_of(listener, "name"),
+		printf("%-12s %-24s %-18s %-12s %6s %11s %10s %8s %8s\n", text_of(listener, "name"),
 		       text_of(listener, "address"), text_of(listener, "policy"), text_of(listener, "application"),
-		       number_of(listener, "connections", connections), number_of(listener, "accepted", accepted),
+		       number_of(listener, "holder", holder), number_of(listener, "connections", connections),
+		       number_of(listener, "accepted", accepted), number_of(listener, "dropped", dropped),
 		       number_of(listener, "refused", refused));
 }
 

@@ -67,6 +67,13 @@ static json_t *worker_status(const struct muster__service_app *app, const struct
 	return json;
 }
 
+/* Of an exclusive one: the slot of the worker that gets all. */
+static void add_holder(json_t *json, const struct muster__listening *listening)
+{
+	if (listening->holder != NULL && listening->holder->seat != NULL)
+		json_object_set_new(json, "holder", json_integer(listening->holder->seat->index));
+}
+
 static json_t *listener_status(const struct muster__service_app *app, const struct muster__listening *listening)
 {
 	const struct muster__scoreboard *board = app->service->board;
@@ -93,7 +100,12 @@ static json_t *listeners_status(const struct muster__service_app *app)
 	const struct muster__listening *listening;
 
 	LIST_FOREACH(listening, &app->cluster->listenings, link)
-	json_array_insert_new(array, 0, listener_status(app, listening));
+	{
+		json_t *json = listener_status(app, listening);
+
+		add_holder(json, listening);
+		json_array_insert_new(array, 0, json);
+	}
 	return array;
 }
 

@@ -127,6 +127,7 @@ START_TEST(when_the_holder_of_an_exclusive_listener_is_killed_the_next_serves_wh
 
 	another_is_served(port);
 	ck_assert_int_eq(daemon_worker(daemon, 0, "accepted"), 1);
+	ck_assert_int_eq(daemon_listener(daemon, "tcp", "holder"), 0);
 	process_freeze(frozen);
 	ask_some(port, fds, FEW);
 	until(daemon_worker(daemon, 0, "in_flight") == FEW);
@@ -135,6 +136,7 @@ START_TEST(when_the_holder_of_an_exclusive_listener_is_killed_the_next_serves_wh
 	until(has_recovered(daemon, 3, 1));
 	another_is_served(port);
 	ck_assert_int_eq(daemon_worker(daemon, 1, "accepted"), FEW + 1);
+	ck_assert_int_eq(daemon_listener(daemon, "tcp", "holder"), 1);
 	ck_assert_uint_eq(process_descriptors(daemon->pid), before);
 	daemon_stop(daemon);
 }

@@ -187,6 +187,7 @@ START_TEST(workers_and_listeners_can_be_seen_alone)
 	ck_assert_ptr_null(strstr(ended->out, "127.0.0.1"));
 	ended = steer(daemon, 0, "listeners", NULL, NULL);
 	has(ended->out, "127.0.0.1");
+	has(ended->out, "  dropped  refused\n");
 	ck_assert_ptr_null(strstr(ended->out, "ready"));
 	json = json_loads(steer(daemon, 0, "--json", "workers", NULL)->out, 0, NULL);
 	ck_assert_uint_eq(json_array_size(json), 2);
