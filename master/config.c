@@ -291,11 +291,12 @@ static void complain_key(struct muster__reader *reader, const struct muster__jso
 	muster__complain(reader, &(struct muster__json_path){ .parent = at, .key = key }, "%s", text);
 }
 
-static void check_place(struct muster__reader *reader, const struct muster__node *node)
+/* `without`: what is wrong if there is none. */
+static void check_place(struct muster__reader *reader, const struct muster__node *node, const char *without)
 {
 	if (!has(node->value, "path")) {
 		if (!has(node->value, "port"))
-			muster__complain(reader, node->at, "\"port\" or \"path\" is missing");
+			muster__complain(reader, node->at, "%s", without);
 		return;
 	}
 	if (has(node->value, "port"))
@@ -385,7 +386,7 @@ static void check_listener(struct muster__reader *reader, const struct muster__n
 		name_listener(reader, listener, node->value);
 		return;
 	}
-	check_place(reader, node);
+	check_place(reader, node, "\"port\", \"path\" or \"fd_name\" is missing");
 	if (is_path && listener->policy == MUSTER_POLICY_REUSE_PORT)
 		complain_key(reader, node->at, "policy", "\"reuse-port\" needs a port, a path cannot have it");
 	check_idle_keys(reader, node);
@@ -400,7 +401,7 @@ static void check_listener(struct muster__reader *reader, const struct muster__n
 
 static void check_upstream(struct muster__reader *reader, const struct muster__node *node)
 {
-	check_place(reader, node);
+	check_place(reader, node, "\"port\" or \"path\" is missing");
 	if (has(node->value, "port") && !has(node->value, "host") && !has(node->value, "path"))
 		muster__complain(reader, node->at, "\"host\" is missing");
 }
@@ -422,7 +423,7 @@ static void check_status(struct muster__reader *reader, const struct muster__nod
 {
 	const struct muster__config *config = node->base;
 
-	check_place(reader, node);
+	check_place(reader, node, "\"port\" or \"path\" is missing");
 	if (config->status_host && !config->status_public && !is_loopback(config->status_host))
 		complain_key(reader, node->at, "host",
 			     "is not the loopback: whoever reaches it reads the status; say so with \"public\": true");

@@ -724,8 +724,8 @@ static const struct {
 	{ APPLICATION("\"workers\":1"), "1: applications.a: \"builtin\", \"module\" or \"exec\" is missing" },
 
 	/* Rules that join several. */
-	{ LISTENER("\"name\":\"x\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
-	{ LISTENER("\"host\":\"::\""), "1: listeners[0]: \"port\" or \"path\" is missing" },
+	{ LISTENER("\"name\":\"x\""), "1: listeners[0]: \"port\", \"path\" or \"fd_name\" is missing" },
+	{ LISTENER("\"host\":\"::\""), "1: listeners[0]: \"port\", \"path\" or \"fd_name\" is missing" },
 	{ LISTENER("\"port\":0,\"path\":\"/x\""), "1: listeners[0].port: cannot stand beside \"path\"" },
 	{ LISTENER("\"host\":\"::\",\"path\":\"/x\""), "1: listeners[0].host: cannot stand beside \"path\"" },
 	{ LISTENER("\"ipv6_only\":true,\"path\":\"/x\""), "1: listeners[0].ipv6_only: cannot stand beside \"path\"" },
@@ -860,7 +860,7 @@ START_TEST(all_mistakes_are_told_each_with_its_line)
 		"2: workers: expected \"auto\" or an integer in 1..512, found \"many\"",
 		"5: log.levle: unknown key \"levle\", did you mean \"level\"?",
 		"10: listeners[0].port: 70000 is not in 0..65535",
-		"14: listeners[1]: \"port\" or \"path\" is missing",
+		"14: listeners[1]: \"port\", \"path\" or \"fd_name\" is missing",
 		"17: applications[\"a.b\"].upstream: only a proxy has one",
 	};
 
