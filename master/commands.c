@@ -76,10 +76,23 @@ static const char *renewal_refused(int err)
 {
 	switch (err) {
 	case -ENOENT: return "no application has this name";
+	case -ESRCH: return "no worker has this slot";
 	case -EBUSY: return "the daemon is not serving";
 	case -EALREADY: return "a restart is under way";
 	default: return muster_strerror(err);
 	}
+}
+
+/* A slot that is no number of one is nobody's. */
+static unsigned slot_of(const json_t *question)
+{
+	const json_t *slot = json_object_get(question, "slot");
+	json_int_t index = json_integer_value(slot);
+
+	if (slot == NULL)
+		return MUSTER__RENEW_ALL;
+	return json_is_integer(slot) && index >= 0 && index < MUSTER__WORKERS_MAX ? (unsigned)index :
+										    MUSTER__WORKERS_MAX;
 }
 
 /* Who does not wait learns that it has begun. */
@@ -87,7 +100,7 @@ static void do_restart(struct muster__session *session, const json_t *question)
 {
 	const char *name = json_string_value(json_object_get(question, "application"));
 	bool waits = flag(question, "wait");
-	int err = muster__renew(all_of(session)->current, name, waits ? on_renewed : NULL, session);
+	int err = muster__renew(all_of(session)->current, name, slot_of(question), waits ? on_renewed : NULL, session);
 
 	if (err < 0)
 		muster__session_conclude(session, renewal_refused(err));

@@ -54,24 +54,33 @@ static bool fill_level(const struct options *options, json_t *question)
 	return muster__config_find_level(options->words[0], &level);
 }
 
-static bool fill_application(const struct options *options, json_t *question)
+static void fill_application(const struct options *options, json_t *question)
 {
 	if (options->count > 0)
 		json_object_set_new(question, "application", json_string(options->words[0]));
-	return true;
+}
+
+static bool fill_number(const char *word, const char *name, json_t *question)
+{
+	char *end;
+	unsigned long number = strtoul(word, &end, 10);
+
+	json_object_set_new(question, name, json_integer((json_int_t)number));
+	return *word >= '0' && *word <= '9' && *end == '\0' && number <= INT_MAX;
+}
+
+static bool fill_restart(const struct options *options, json_t *question)
+{
+	fill_application(options, question);
+	return options->count < 2 || fill_number(options->words[1], "slot", question);
 }
 
 /* The number is the last word; before it there may be an application. */
 static bool fill_scale(const struct options *options, json_t *question)
 {
-	const char *word = options->words[options->count - 1];
-	char *end;
-	unsigned long workers = strtoul(word, &end, 10);
-
 	if (options->count > 1)
-		json_object_set_new(question, "application", json_string(options->words[0]));
-	json_object_set_new(question, "workers", json_integer((json_int_t)workers));
-	return *word >= '0' && *word <= '9' && *end == '\0' && workers <= INT_MAX;
+		fill_application(options, question);
+	return fill_number(options->words[options->count - 1], "workers", question);
 }
 
 static const struct command commands[] = {
@@ -82,8 +91,8 @@ static const struct command commands[] = {
 	{ "config", "", "the configuration at work", 0, 0, false, NULL, print_json, NULL },
 	{ "reload", "", "read the configuration again", 0, 0, true, NULL, NULL, NULL },
 	{ "upgrade", "", "start the program again, in the place of the one that runs", 0, 0, true, NULL, NULL, NULL },
-	{ "restart", "[APPLICATION]", "replace its workers one by one, or all", 0, 1, true, fill_application, NULL,
-	  NULL },
+	{ "restart", "[APPLICATION [SLOT]]", "replace its workers one by one, or all, or one", 0, 2, true, fill_restart,
+	  NULL, NULL },
 	{ "scale", "[APPLICATION] WORKERS", "have so many workers, until the next reload", 1, 2, false, fill_scale,
 	  NULL, NULL },
 	{ "log-level", "LEVEL", "error, warn, info or debug, until the next reload", 1, 1, false, fill_level, NULL,

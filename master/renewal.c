@@ -1,6 +1,8 @@
 /* Applications are restarted side by side, each one worker at a time; one that fails does not stop the others. */
 #include "master/renewal.h"
 
+#include "master/restart.h"
+#include "master/seat.h"
 #include "master/service.h"
 
 #include <assert.h>
@@ -49,8 +51,25 @@ static void on_restarted(struct muster_cluster *cluster, int err, void *data)
 	free(renewal);
 }
 
+static struct muster__seat *seat_at(const struct muster_cluster *cluster, unsigned slot)
+{
+	struct muster__seat *seat;
+
+	TAILQ_FOREACH(seat, &cluster->seats, link)
+	if (seat->index == slot && muster__seat_is_kept(seat))
+		break;
+	return seat;
+}
+
+static int restart(struct muster_cluster *cluster, unsigned slot, struct part *part)
+{
+	if (slot == MUSTER__RENEW_ALL)
+		return muster_cluster_restart(cluster, on_restarted, part);
+	return muster__restart_one(seat_at(cluster, slot), on_restarted, part);
+}
+
 /* 0, or why it cannot be done. */
-static int check(const struct muster__service *service, const char *name)
+static int check(const struct muster__service *service, const char *name, unsigned slot)
 {
 	int err = -ENOENT;
 	size_t i;
@@ -62,16 +81,18 @@ static int check(const struct muster__service *service, const char *name)
 			continue;
 		if (service->apps[i].cluster->restarting.asked)
 			return -EALREADY;
+		if (slot != MUSTER__RENEW_ALL && seat_at(service->apps[i].cluster, slot) == NULL)
+			return -ESRCH;
 		err = 0;
 	}
 	return err;
 }
 
-int muster__renew(struct muster__service *service, const char *name, void (*done)(const char *error, void *data),
-		  void *data)
+int muster__renew(struct muster__service *service, const char *name, unsigned slot,
+		  void (*done)(const char *error, void *data), void *data)
 {
 	struct renewal *renewal;
-	int err = check(service, name);
+	int err = check(service, name, slot);
 	struct part *part;
 	size_t i;
 
@@ -88,7 +109,7 @@ int muster__renew(struct muster__service *service, const char *name, void (*done
 		part = &renewal->parts[renewal->pending++];
 		*part = (struct part){ renewal, service->apps[i].plan.name };
 		/* What could be refused was asked for before. */
-		err = muster_cluster_restart(service->apps[i].cluster, on_restarted, part);
+		err = restart(service->apps[i].cluster, slot, part);
 		assert(err == 0);
 	}
 	return 0;

@@ -280,21 +280,27 @@ int muster_cluster_restart(struct muster_cluster *cluster,
 	return 0;
 }
 
+int muster__restart_one(struct muster__seat *seat, void (*done)(struct muster_cluster *cluster, int err, void *data),
+			void *data)
+{
+	int err = ask(seat->cluster, done, data);
+
+	if (err < 0)
+		return err;
+	seat->due = true;
+	seat->cluster->restarting.one = seat;
+	return 0;
+}
+
 int muster_worker_restart(struct muster_worker *worker,
 			  void (*done)(struct muster_cluster *cluster, int err, void *data), void *data)
 {
 	struct muster__process *process;
-	int err;
 
 	if (worker == muster_worker_self())
 		return -EINVAL;
 	process = muster__process_of(worker);
 	if (process->seat == NULL || process->leaving || process->peer.dead)
 		return -ESRCH;
-	err = ask(process->cluster, done, data);
-	if (err < 0)
-		return err;
-	process->seat->due = true;
-	process->cluster->restarting.one = process->seat;
-	return 0;
+	return muster__restart_one(process->seat, done, data);
 }

@@ -13,6 +13,10 @@ void muster__restart_vacated(struct muster__seat *seat);
 /* Its worker is to be replaced when its turn comes; whatever becomes of it, nobody but the log is told. */
 void muster__restart_want(struct muster__seat *seat);
 
+/* The same as a request, of which the outcome is told. As muster_cluster_restart. */
+int muster__restart_one(struct muster__seat *seat, void (*done)(struct muster_cluster *cluster, int err, void *data),
+			void *data);
+
 /* This seat is to go: a worker that is to follow its own ends. */
 void muster__restart_forget(struct muster__seat *seat);
 

@@ -130,6 +130,32 @@ START_TEST(musterctl_restarts_all_workers_or_those_of_one_application)
 }
 END_TEST
 
+START_TEST(musterctl_restarts_the_worker_of_one_slot)
+{
+	struct daemon *daemon = daemon_start(TWO_APPS);
+	pid_t first[4], second[4];
+	struct ended ended;
+	unsigned i, changed = 0;
+
+	remember(daemon, first);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "--wait", "restart", "sink", "1");
+	ck_assert_str_eq(ended.err, "");
+	ck_assert_int_eq(ended.status, 0);
+	until(daemon_logged(daemon, "exited with status 0") == 1);
+	remember(daemon, second);
+	for (i = 0; i < 4; i++)
+		changed += first[i] != second[i];
+	ck_assert_uint_eq(changed, 1);
+	ck_assert_int_ne(first[3], second[3]);
+	run(&ended, MUSTERCTL, "-s", daemon->control, "restart", "sink", "2");
+	ck_assert_int_eq(ended.status, 1);
+	ck_assert_str_eq(ended.err, "musterctl: no worker has this slot\n");
+	run(&ended, MUSTERCTL, "-s", daemon->control, "restart", "sink", "one");
+	ck_assert_int_eq(ended.status, 2);
+	daemon_stop(daemon);
+}
+END_TEST
+
 START_TEST(a_restart_of_nobody_is_refused)
 {
 	struct daemon *daemon = daemon_start(ECHO("1", ""));
@@ -334,7 +360,7 @@ START_TEST(a_program_that_stays_after_a_sigterm_gets_a_sigkill)
 	struct daemon *daemon = start_program(STAYS("console.error('no');"), "");
 
 	ck_assert_int_eq(kill(daemon->pid, SIGTERM), 0);
-	ck_assert_int_eq(process_wait(daemon->pid), 0);
+	ck_assert_int_eq(process_wait(daemon->pid), 3);
 	ck_assert_uint_eq(daemon_logged(daemon, "was killed by signal 9"), 1);
 	ck_assert_uint_eq(daemon_logged(daemon, "no\n"), 1);
 	daemon_free(daemon);
@@ -363,6 +389,7 @@ int main(void)
 	tcase_add_test(health, under_load_workers_are_replaced_after_so_many_connections_and_no_client_notices);
 	tcase_add_test(health, musterctl_restarts_all_workers_or_those_of_one_application);
 	tcase_add_test(health, a_restart_of_nobody_is_refused);
+	tcase_add_test(health, musterctl_restarts_the_worker_of_one_slot);
 	tcase_add_test(health, under_load_a_restart_is_not_noticed);
 	tcase_add_test(health, workers_have_the_limits_of_their_application);
 	if (!node_is_installed())
