@@ -201,12 +201,15 @@ static const char *internal_command(const json_t *json)
 	return cmd != NULL && strncmp(cmd, "NODE_", 5) == 0 && cmd[5] != '\0' ? cmd : NULL;
 }
 
-static void read_unread(struct muster__line *line, const json_t *ours)
+/* What one of us says beside a socket. */
+static void read_ours(struct muster__line *line, const json_t *ours)
 {
-	const json_t *unread = json_object_get(ours, "unread");
+	const json_t *unread = json_object_get(ours, "unread"), *ends = json_object_get(ours, "ends");
 
 	line->unread = json_string_value(unread);
 	line->unread_length = json_string_length(unread);
+	line->ends = json_string_value(ends);
+	line->ends_length = json_string_length(ends);
 }
 
 /* The innermost wrapping says it; what is not ours to know is a bare descriptor. */
@@ -228,7 +231,7 @@ static void classify(struct muster__line *line)
 		line->is_handle = true;
 		line->handle_type = handle_type_of(line->json);
 		read_key(line, line->json);
-		read_unread(line, json_object_get(line->json, "muster"));
+		read_ours(line, json_object_get(line->json, "muster"));
 		line->json = json_object_get(line->json, "msg");
 		cmd = internal_command(line->json);
 	}

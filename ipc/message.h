@@ -51,6 +51,8 @@ struct muster__line {
 	size_t key_length;
 	const char *unread; /* of a user's: bytes of its socket that were read before it was sent, in base64; or NULL */
 	size_t unread_length;
+	const char *ends; /* of a user's: the addresses of its socket, as a PROXY header in base64; or NULL */
+	size_t ends_length;
 	const char *text; /* the line, borrowed */
 	size_t length;
 	struct json_t *json; /* the message itself, out of its wrapping; NULL for the few lines known by their shape */

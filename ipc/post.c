@@ -4,6 +4,7 @@
 #include "src/encoding.h"
 #include "src/error.h"
 #include "src/fd.h"
+#include "src/proxy_protocol.h"
 #include "src/sized.h"
 #include "src/socket_state.h"
 #include "src/unread.h"
@@ -32,25 +33,51 @@ static const char *const wire_types[] = {
 struct draft {
 	char *line;
 	size_t length;
-	char *unread; /* what the socket takes along, in base64; or NULL */
-	size_t unread_length;
+	/* What the socket takes along to one of us, in base64; or NULL: bytes that were read, addresses that a proxy told. */
+	char *unread, *ends;
+	size_t unread_length, ends_length;
 	struct muster__sent_list *list; /* of the server that the socket belongs to; or NULL */
 };
+
+static void add(struct draft *draft, const char *text, size_t length)
+{
+	memcpy(draft->line + draft->length, text, length);
+	draft->length += length;
+}
+
+#define ADD(draft, word) add(draft, word, sizeof(word) - 1)
+
+/* What Node does not look at. */
+static void add_ours(struct draft *draft)
+{
+	ADD(draft, ",\"muster\":{");
+	if (draft->unread != NULL) {
+		ADD(draft, "\"unread\":\"");
+		add(draft, draft->unread, draft->unread_length);
+		ADD(draft, "\"");
+	}
+	if (draft->unread != NULL && draft->ends != NULL)
+		ADD(draft, ",");
+	if (draft->ends != NULL) {
+		ADD(draft, "\"ends\":\"");
+		add(draft, draft->ends, draft->ends_length);
+		ADD(draft, "\"");
+	}
+	ADD(draft, "}");
+}
 
 /* ... with a handle: its body in Node's wrapping. */
 static void wrap(struct draft *draft, enum muster_handle_type type, const char *text, size_t size)
 {
-	int used = sprintf(draft->line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":", wire_types[type]);
-
-	memcpy(draft->line + used, text, size);
-	draft->length = (size_t)used + size;
+	draft->length =
+		(size_t)sprintf(draft->line, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":", wire_types[type]);
+	add(draft, text, size);
 	if (draft->list != NULL)
 		draft->length += (size_t)sprintf(draft->line + draft->length, ",\"key\":\"%s\"",
 						 muster__sent_list_key(draft->list));
-	if (draft->unread != NULL)
-		draft->length +=
-			(size_t)sprintf(draft->line + draft->length, ",\"muster\":{\"unread\":\"%s\"}", draft->unread);
-	draft->line[draft->length++] = '}';
+	if (draft->unread != NULL || draft->ends != NULL)
+		add_ours(draft);
+	ADD(draft, "}");
 }
 
 /* One line of JSON, wrapped if a handle travels with it. */
@@ -61,14 +88,14 @@ static int make_line(const struct muster_message *message, struct draft *draft)
 	size_t size = body != NULL ? strlen(body) : message->length;
 	int err = text == NULL || size == 0 || memchr(text, '\n', size) != NULL ? -EINVAL : 0;
 
-	draft->line = err == 0 ? malloc(size + draft->unread_length + MUSTER__SENT_KEY_MAX + 128) : NULL;
+	draft->line =
+		err == 0 ? malloc(size + draft->unread_length + draft->ends_length + MUSTER__SENT_KEY_MAX + 160) : NULL;
 	if (err == 0 && draft->line == NULL)
 		err = -ENOMEM;
 	if (err == 0 && message->handle_type != MUSTER_HANDLE_NONE) {
 		wrap(draft, message->handle_type, text, size);
 	} else if (err == 0) {
-		memcpy(draft->line, text, size);
-		draft->length = size;
+		add(draft, text, size);
 	}
 	if (err == 0)
 		draft->line[draft->length++] = '\n';
@@ -174,6 +201,20 @@ static int find_unread(struct muster__channel *wire, const struct muster_message
 	return draft->unread != NULL ? 0 : -ENOMEM;
 }
 
+/* To Node they are lost: it has no place for them. */
+static int find_ends(const struct muster__channel *wire, const struct muster_message *message, struct draft *draft)
+{
+	char header[MUSTER__PROXY_WRITTEN_MAX];
+	size_t length = 0;
+
+	if (message->handle_type == MUSTER_HANDLE_SOCKET && wire->is_muster)
+		length = muster__socket_write_ends(message->handle.socket, header);
+	if (length == 0)
+		return 0;
+	draft->ends = muster__text_of(MUSTER_ENCODING_BASE64, header, length, &draft->ends_length);
+	return draft->ends != NULL ? 0 : -ENOMEM;
+}
+
 int muster__post_send(struct muster__channel *wire, const struct muster_message *message, size_t size)
 {
 	struct draft draft = { 0 };
@@ -186,6 +227,8 @@ int muster__post_send(struct muster__channel *wire, const struct muster_message 
 		return MUSTER_EHANDLETYPE;
 	err = find_unread(wire, &mine, &draft);
 	if (err == 0)
+		err = find_ends(wire, &mine, &draft);
+	if (err == 0)
 		err = find_list(wire, &mine, &draft);
 	if (err == 0)
 		err = make_line(&mine, &draft);
@@ -194,6 +237,7 @@ int muster__post_send(struct muster__channel *wire, const struct muster_message 
 		muster__sent_list_settle(draft.list);
 	free(draft.line);
 	free(draft.unread);
+	free(draft.ends);
 	return err;
 }
 
@@ -255,18 +299,42 @@ static int give_unread(const struct muster__line *line, struct muster_socket *so
 	return err;
 }
 
+/* Without them it would pass for the proxy. */
+static int give_ends(const struct muster__line *line, struct muster_socket *socket)
+{
+	struct muster__proxy proxy;
+	size_t length;
+	void *bytes;
+	int err;
+
+	if (line->ends == NULL)
+		return 0;
+	err = muster__encode(MUSTER_ENCODING_BASE64, line->ends, line->ends_length, &bytes, &length);
+	if (err < 0)
+		return err;
+	err = muster__proxy_parse(&proxy, bytes, length);
+	free(bytes);
+	if (err < 0 || !proxy.has_ends)
+		return -EBADMSG;
+	return muster__socket_set_ends(socket, &proxy);
+}
+
 struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop)
 {
 	int fd = muster_message_take_fd(message);
 	struct muster_socket *socket = fd < 0 ? muster__no_object(fd) : muster_socket_open(loop, fd, NULL);
+	int err;
 
 	if (socket == NULL || message->post == NULL)
 		return socket;
 	count(message->post, socket);
-	if (give_unread(message->post->line, socket) == 0)
+	err = give_ends(message->post->line, socket);
+	if (err == 0)
+		err = give_unread(message->post->line, socket);
+	if (err == 0)
 		return socket;
 	muster_socket_destroy(socket, 0);
-	return muster__no_object(-ENOMEM);
+	return muster__no_object(err);
 }
 
 struct muster_server *muster_message_take_server(struct muster_message *message, struct muster_loop *loop)

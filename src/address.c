@@ -106,6 +106,19 @@ int muster__sockaddr_path(struct muster__sockaddr *out, const char *path)
 	return 0;
 }
 
+int muster__sockaddr_of(struct muster__sockaddr *out, const struct muster_address *address)
+{
+	if (address->family != MUSTER__FAMILY_UNIX)
+		return muster__sockaddr_ip(out, address->text, address->port);
+	memset(out, 0, sizeof *out);
+	if (address->length > sizeof out->un.sun_path)
+		return -ENAMETOOLONG;
+	out->un.sun_family = AF_UNIX;
+	memcpy(out->un.sun_path, address->text, address->length);
+	out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address->length);
+	return 0;
+}
+
 static void from_ip(struct muster_address *out, const struct sockaddr *address)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)address;

@@ -24,6 +24,9 @@ int muster__sockaddr_ip(struct muster__sockaddr *out, const char *text, unsigned
 /* A path, or an abstract name written with a leading '@' or NUL. -EINVAL if empty, -ENAMETOOLONG. */
 int muster__sockaddr_path(struct muster__sockaddr *out, const char *path);
 
+/* What muster__address_from made its text of. -EINVAL for no address, -ENAMETOOLONG. */
+int muster__sockaddr_of(struct muster__sockaddr *out, const struct muster_address *address);
+
 void muster__address_from(struct muster_address *out, const struct sockaddr *address, socklen_t length);
 
 /* Of a socket's own end, or its peer's. 0 or -errno. */

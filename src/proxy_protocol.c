@@ -238,7 +238,8 @@ struct end {
 	uint16_t port;
 };
 
-static struct end end_of(const struct muster__sockaddr *sockaddr)
+/* IPv4 in IPv6 is IPv4, if its other end is so as well. */
+static struct end end_of(const struct muster__sockaddr *sockaddr, bool unmap)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)&sockaddr->storage;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sockaddr->storage;
@@ -249,7 +250,7 @@ static struct end end_of(const struct muster__sockaddr *sockaddr)
 		return (struct end){ FAMILY_UNIX, sockaddr->un.sun_path, UNIX_SIZE, 0 };
 	if (sockaddr->any.sa_family != AF_INET6)
 		return (struct end){ .family = FAMILY_UNKNOWN };
-	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+	if (unmap && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
 		return (struct end){ FAMILY_INET, in6->sin6_addr.s6_addr + 12, sizeof in->sin_addr, in6->sin6_port };
 	return (struct end){ FAMILY_INET6, &in6->sin6_addr, sizeof in6->sin6_addr, in6->sin6_port };
 }
@@ -294,8 +295,12 @@ size_t muster__proxy_write(char out[MUSTER__PROXY_WRITTEN_MAX], unsigned version
 	struct end from = { .family = FAMILY_UNKNOWN }, to = from;
 
 	if (source != NULL && destination != NULL) {
-		from = end_of(source);
-		to = end_of(destination);
+		from = end_of(source, true);
+		to = end_of(destination, true);
+	}
+	if (from.family != to.family) {
+		from = end_of(source, false);
+		to = end_of(destination, false);
 	}
 	if (from.family != to.family)
 		from.family = FAMILY_UNKNOWN;

@@ -100,6 +100,17 @@ int muster__socket_set_ends(struct muster_socket *socket, const struct muster__p
 	return 0;
 }
 
+size_t muster__socket_write_ends(const struct muster_socket *socket, char *out)
+{
+	const struct muster__ends *ends = socket->rare->ends;
+	struct muster__sockaddr source, destination;
+
+	if (ends == NULL || muster__sockaddr_of(&source, &ends->remote) < 0 ||
+	    muster__sockaddr_of(&destination, &ends->local) < 0)
+		return 0;
+	return muster__proxy_write(out, 2, &source, &destination);
+}
+
 int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor)
 {
 	struct muster__rare *rare = muster__socket_rare(socket);

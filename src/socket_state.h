@@ -124,6 +124,8 @@ void muster__socket_finish(struct muster_socket *socket);
 
 /* Its addresses are those that the proxy told. -ENOMEM. */
 int muster__socket_set_ends(struct muster_socket *socket, const struct muster__proxy *proxy);
+/* These, as a header again, of at most MUSTER__PROXY_WRITTEN_MAX bytes. Returns its length; 0: no proxy told any. */
+size_t muster__socket_write_ends(const struct muster_socket *socket, char *out);
 /* Its address is counted: its owner is told when it is gone. -ENOMEM. */
 int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor);
 void muster__socket_forget_ends(struct muster_socket *socket);

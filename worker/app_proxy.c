@@ -69,7 +69,7 @@ static struct muster_socket *upstream_new(struct muster_loop *loop, struct proxy
 
 static bool to_sockaddr(struct muster__sockaddr *out, const struct muster_address *address)
 {
-	return address->family != MUSTER__FAMILY_UNIX && muster__sockaddr_ip(out, address->text, address->port) == 0;
+	return address->family != MUSTER__FAMILY_UNIX && muster__sockaddr_of(out, address) == 0;
 }
 
 /* Before all else: for whom this connection is. The ends of a path have no names worth telling. */

@@ -54,8 +54,9 @@ MUSTER_API int muster_message_take_fd(struct muster_message *message);
 
 /*
  * The same as an open socket on `loop`; its first on_data has what its sender had read and given back
- * (muster_socket_unshift). On the loop of the channel it is counted for the server it came from, which may be
- * in another process: see muster_server_get_connections. NULL with errno set; the descriptor is closed then.
+ * (muster_socket_unshift), and its addresses are those that a PROXY header had told its sender. Both go to processes of
+ * muster's alone: to Node the addresses are lost. On the loop of the channel it is counted for the server it came from,
+ * which may be in another process: see muster_server_get_connections. NULL with errno set; the descriptor is closed then.
  */
 MUSTER_API struct muster_socket *muster_message_take_socket(struct muster_message *message, struct muster_loop *loop);
 

@@ -1,4 +1,6 @@
 /* tests/ipc/test_child_process.c - children with a channel: functions of ours, programs, and Node on either side. */
+#include "ipc/fdpass.h"
+
 #include "tests/support/channels.h"
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
@@ -35,6 +37,23 @@
 #define NOBODY 65534
 
 static struct channel_counts counts;
+
+/* What it sends back on a socket: the addresses that this has. */
+static void tell_addresses(struct muster_socket *socket)
+{
+	struct muster_address address;
+	char text[400];
+	size_t used;
+
+	if (muster_socket_remote_address(socket, &address) < 0)
+		_exit(9);
+	used = muster_address_format(&address, text, sizeof text);
+	text[used++] = ' ';
+	if (muster_socket_local_address(socket, &address) < 0)
+		_exit(9);
+	used += muster_address_format(&address, text + used, sizeof text - used);
+	muster_socket_write(socket, text, used);
+}
 
 /* ---- in the test's process */
 
@@ -314,6 +333,177 @@ START_TEST(a_socket_is_given_away_to_a_child)
 	run_until_ended(client);
 	close(client);
 	leave(child);
+}
+END_TEST
+
+/* It tells twice: here, and after it has been at the parent's. */
+static void tell_and_return(struct muster_channel *parent, struct muster_message *received, void *data)
+{
+	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_SOCKET };
+
+	(void)data;
+	message.handle.socket = muster_message_take_socket(received, muster_channel_loop(parent));
+	if (message.handle.socket == NULL)
+		_exit(9);
+	tell_addresses(message.handle.socket);
+	if (muster_channel_send(parent, &message) < 0)
+		_exit(8);
+}
+
+static int teller(struct muster_channel *parent, void *data)
+{
+	static const struct muster_channel_handlers on = { .on_message = tell_and_return };
+
+	return muster_channel_on(parent, &on, data);
+}
+
+/* It tells, and then gives back what it reads. */
+static void tell_and_echo(struct muster_channel *parent, struct muster_message *message, void *data)
+{
+	struct muster_socket *socket = muster_message_take_socket(message, muster_channel_loop(parent));
+
+	(void)data;
+	if (socket == NULL)
+		_exit(9);
+	tell_addresses(socket);
+	muster_socket_pipe(socket, socket);
+}
+
+static int talker(struct muster_channel *parent, void *data)
+{
+	static const struct muster_channel_handlers on = { .on_message = tell_and_echo };
+
+	return muster_channel_on(parent, &on, data);
+}
+
+static void take_and_tell(struct muster_child *child, struct muster_message *message, void *data)
+{
+	struct muster_socket *socket = muster_message_take_socket(message, test_loop);
+
+	(void)child, (void)data;
+	ck_assert_ptr_nonnull(socket);
+	tell_addresses(socket);
+	muster_socket_destroy_soon(socket);
+}
+
+/* A connection that a proxy speaks for. */
+static struct muster_message proxied(int *client, const char *header)
+{
+	static struct server_counts of_server;
+	struct muster_message message = { .text = "1", .length = 1, .handle_type = MUSTER_HANDLE_SOCKET };
+	struct muster_server_options options = { .proxy_protocol = true };
+	struct muster_server *server = muster_server_new(test_loop, &options);
+
+	of_server = (struct server_counts){ 0 };
+	ck_assert_int_eq(muster_server_on(server, &counting_server, &of_server), 0);
+	ck_assert_int_eq(muster_server_listen(server, &(struct muster_listen_options){ .host = "127.0.0.1" }), 0);
+	run_until_count(test_loop, of_server.listening, 1);
+	*client = client_connect_port(server_port(server));
+	client_send_text(*client, header);
+	run_until_count(test_loop, of_server.connection, 1);
+	ck_assert_int_eq(muster_server_close(server), 0);
+	message.handle.socket = of_server.last;
+	return message;
+}
+
+static const struct {
+	const char *header, *told;
+} proxies[] = {
+	{ "PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n", "192.0.2.1:12345 192.0.2.2:443" },
+	{ "PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n", "[2001:db8::1]:1 [2001:db8::2]:65535" },
+	{ "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 2\r\n", "[::ffff:192.0.2.1]:1 [2001:db8::2]:2" },
+};
+
+START_TEST(what_a_proxy_told_of_a_socket_goes_with_it)
+{
+	static const struct muster_child_handlers on = { .on_message = take_and_tell };
+	struct muster_child *child = spawn(teller, NULL);
+	int client;
+	struct muster_message message = proxied(&client, proxies[_i].header);
+
+	ck_assert_int_eq(muster_child_on(child, &on, NULL), 0);
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
+	run_until_count(test_loop, counts.message, 1);
+	client_expect_text(client, proxies[_i].told);
+	client_expect_text(client, proxies[_i].told);
+	run_until_ended(client);
+	close(client);
+	leave(child);
+}
+END_TEST
+
+START_TEST(what_a_proxy_told_and_bytes_that_were_read_go_together)
+{
+	struct muster_child *child = spawn(talker, NULL);
+	int client;
+	struct muster_message message = proxied(&client, proxies[0].header);
+
+	ck_assert_int_eq(muster_socket_unshift(message.handle.socket, "read", 4), 0);
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
+	run_until_idle(test_loop);
+	client_expect_text(client, proxies[0].told);
+	client_expect_text(client, "read");
+	close(client);
+	leave(child);
+}
+END_TEST
+
+START_TEST(a_program_that_may_not_be_ours_is_not_told_what_a_proxy_told)
+{
+	struct muster_child *child = spawn_silent(SHELL("read -r line <&3; echo \"$line\""));
+	int client;
+	struct muster_message message = proxied(&client, proxies[0].header);
+
+	ck_assert_int_eq(muster_channel_send(muster_child_channel(child), &message), 0);
+	expect_end(0, 0);
+	ck_assert_ptr_nonnull(strstr(of_out.bytes, "\"msg\":1"));
+	ck_assert_ptr_null(strstr(of_out.bytes, "muster"));
+	close(client);
+}
+END_TEST
+
+struct bad_socket {
+	unsigned count;
+	int err;
+};
+
+static void try_to_take(struct muster_channel *channel, struct muster_message *message, void *data)
+{
+	struct bad_socket *refused = data;
+
+	ck_assert_ptr_null(muster_message_take_socket(message, muster_channel_loop(channel)));
+	refused->err = errno;
+	refused->count++;
+}
+
+static const struct muster_channel_handlers taking_bad = { .on_message = try_to_take };
+
+/* No header, the beginning of one, one without addresses, and nonsense. */
+static const char *const bad_ends[] = { "", "UFJPWFk=", "UFJPWFkgVU5LTk9XTg0K", "AAAA" };
+
+START_TEST(addresses_that_are_none_are_refused_with_the_socket)
+{
+	char line[256];
+	int wire[2], handle[2];
+	struct muster_channel *channel;
+	struct bad_socket refused = { 0 };
+
+	client_pair_local(wire);
+	client_pair_local(handle);
+	channel = muster_channel_open(test_loop, wire[0]);
+	ck_assert_int_eq(muster_channel_on(channel, &taking_bad, &refused), 0);
+	snprintf(line, sizeof line,
+		 "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":1,\"muster\":{\"ends\":\"%s\"}}\n",
+		 bad_ends[_i]);
+	ck_assert_int_eq(muster__fdpass_send(wire[1], line, strlen(line), handle[0]), strlen(line));
+	close(handle[0]);
+	run_until_count(test_loop, refused.count, 1);
+	ck_assert_int_eq(refused.err, EBADMSG);
+	client_expect_end(handle[1]);
+	close(handle[1]);
+	ck_assert_int_eq(muster_channel_disconnect(channel), 0);
+	close(wire[1]);
+	run_dry(test_loop);
 }
 END_TEST
 
@@ -1592,6 +1782,11 @@ int main(void)
 	tcase_add_test(messages, handlers_can_be_taken_away);
 	tcase_add_test(messages, a_channel_with_a_child_that_does_not_read_fills_and_drains);
 	tcase_add_test(handles, a_socket_is_given_away_to_a_child);
+	tcase_add_loop_test(handles, what_a_proxy_told_of_a_socket_goes_with_it, 0, sizeof proxies / sizeof proxies[0]);
+	tcase_add_test(handles, what_a_proxy_told_and_bytes_that_were_read_go_together);
+	tcase_add_test(handles, a_program_that_may_not_be_ours_is_not_told_what_a_proxy_told);
+	tcase_add_loop_test(handles, addresses_that_are_none_are_refused_with_the_socket, 0,
+			    sizeof bad_ends / sizeof bad_ends[0]);
 	tcase_add_test(handles, what_was_read_and_given_back_goes_with_the_socket);
 	tcase_add_test(handles, to_a_program_of_ours_it_goes_as_well);
 	tcase_add_test(handles, to_a_program_that_may_not_be_ours_it_does_not_go_and_nothing_is_lost);

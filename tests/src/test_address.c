@@ -272,6 +272,35 @@ START_TEST(a_literal_becomes_a_sockaddr_in_network_order)
 }
 END_TEST
 
+static const struct muster_address made[] = {
+	{ 4, 80, 9, "192.0.2.1" }, { 6, 65535, 11, "2001:db8::1" }, { 1, 0, 5, "/path" }, { 1, 0, 7, "\0abs\0ct" },
+	{ 1, 0, 0, "" },
+};
+
+START_TEST(an_address_becomes_what_it_was_made_of)
+{
+	struct muster__sockaddr address;
+	struct muster_address again;
+
+	ck_assert_int_eq(muster__sockaddr_of(&address, &made[_i]), 0);
+	muster__address_from(&again, &address.any, address.length);
+	ck_assert_int_eq(again.family, made[_i].family);
+	ck_assert_uint_eq(again.port, made[_i].port);
+	ck_assert_uint_eq(again.length, made[_i].length);
+	ck_assert_mem_eq(again.text, made[_i].text, made[_i].length);
+}
+END_TEST
+
+START_TEST(no_address_and_one_that_is_too_long_become_nothing)
+{
+	struct muster__sockaddr address;
+
+	ck_assert_int_eq(muster__sockaddr_of(&address, &(struct muster_address){ 0 }), -EINVAL);
+	ck_assert_int_eq(muster__sockaddr_of(&address, &(struct muster_address){ .family = 1, .length = 109 }),
+			 -ENAMETOOLONG);
+}
+END_TEST
+
 START_TEST(the_addresses_of_what_is_no_socket_are_errors)
 {
 	struct muster_address address;
@@ -305,6 +334,8 @@ int main(void)
 	tcase_add_test(kernel, an_unnamed_unix_end_has_no_text);
 	tcase_add_test(kernel, an_unknown_family_is_no_address);
 	tcase_add_test(kernel, a_literal_becomes_a_sockaddr_in_network_order);
+	tcase_add_loop_test(kernel, an_address_becomes_what_it_was_made_of, 0, sizeof made / sizeof made[0]);
+	tcase_add_test(kernel, no_address_and_one_that_is_too_long_become_nothing);
 	tcase_add_test(kernel, the_addresses_of_what_is_no_socket_are_errors);
 	return run_suite(suite);
 }

@@ -241,6 +241,8 @@ static const struct {
 	  "[2001:db8::2]:443" },
 	{ "::ffff:192.0.2.1", "::ffff:192.0.2.2", "PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n", "192.0.2.1:12345",
 	  "192.0.2.2:443" },
+	{ "::ffff:192.0.2.1", "2001:db8::2", "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 12345 443\r\n",
+	  "[::ffff:192.0.2.1]:12345", "[2001:db8::2]:443" },
 	{ "/from", "@to", "PROXY UNKNOWN\r\n", "/from", "\0to" },
 	{ "192.0.2.1", "2001:db8::2", "PROXY UNKNOWN\r\n", NULL, NULL },
 	{ NULL, "192.0.2.2", "PROXY UNKNOWN\r\n", NULL, NULL },
