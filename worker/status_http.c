@@ -77,12 +77,13 @@ static struct evconnlistener *listener_of(const struct muster__status_http *http
 	return evhttp_bound_socket_get_listener(http->bound);
 }
 
-static void start_timer(struct muster__status_http *http, struct event *timer, unsigned ms)
+/* Not as an event of the library's own: as long as one is due the loop has to run. */
+static void start_timer(struct event *timer, unsigned ms)
 {
 	struct timeval delay = muster__ms(ms);
 
 	if (!event_pending(timer, EV_TIMEOUT, NULL))
-		muster__event_add(http->loop, timer, &delay);
+		event_add(timer, &delay);
 }
 
 /* ---- connections */
@@ -119,8 +120,8 @@ static void look_at_all(struct muster__status_http *http)
 
 static void finish(struct muster__status_http *http)
 {
-	muster__event_del(http->loop, &http->look);
-	muster__event_del(http->loop, &http->question);
+	event_del(&http->look);
+	event_del(&http->question);
 	json_decref(http->last);
 	evhttp_free(http->evhttp);
 	while (!TAILQ_EMPTY(&http->connections))
@@ -134,7 +135,6 @@ static void on_look(evutil_socket_t fd, short what, void *data)
 	struct muster__status_http *http = data;
 
 	(void)fd, (void)what;
-	muster__event_del(http->loop, &http->look);
 	look_at_all(http);
 	if (http->end_ms != 0 && (http->count == 0 || muster__now_ms() >= http->end_ms)) {
 		finish(http);
@@ -143,7 +143,7 @@ static void on_look(evutil_socket_t fd, short what, void *data)
 	if (http->bound != NULL && http->count < CONNECTIONS_MAX)
 		evconnlistener_enable(listener_of(http));
 	if (http->count > 0 || http->end_ms != 0)
-		start_timer(http, &http->look, LOOK_MS);
+		start_timer(&http->look, LOOK_MS);
 }
 
 /* Whoever needs more than a moment makes way for those who come: they cannot be kept out by many who say nothing. */
@@ -183,7 +183,7 @@ static struct bufferevent *new_stream(struct event_base *base, void *data)
 	*connection = (struct connection){ .stream = stream, .due_ms = muster__now_ms() + CONNECTION_MS };
 	TAILQ_INSERT_TAIL(&http->connections, connection, link);
 	http->count++;
-	start_timer(http, &http->look, LOOK_MS);
+	start_timer(&http->look, LOOK_MS);
 	return stream;
 }
 
@@ -193,7 +193,7 @@ static void on_accept_failed(struct evconnlistener *listener, void *data)
 	struct muster__status_http *http = data;
 
 	evconnlistener_disable(listener);
-	start_timer(http, &http->look, LOOK_MS);
+	start_timer(&http->look, LOOK_MS);
 }
 
 /* ---- answers */
@@ -320,7 +320,7 @@ static void ask_soon(struct muster__status_http *http)
 		return;
 	}
 	if (http->asked_ms != 0 && now < next) {
-		start_timer(http, &http->question, (unsigned)(next - now));
+		start_timer(&http->question, (unsigned)(next - now));
 		return;
 	}
 	http->asked_ms = now;
@@ -334,7 +334,6 @@ static void on_question(evutil_socket_t fd, short what, void *data)
 	struct muster__status_http *http = data;
 
 	(void)fd, (void)what;
-	muster__event_del(http->loop, &http->question);
 	ask_soon(http);
 }
 
@@ -343,7 +342,7 @@ void muster__status_http_answer(struct muster__status_http *http, json_t *status
 	json_decref(http->last);
 	http->last = json_incref(status);
 	http->asked = false;
-	muster__event_del(http->loop, &http->question);
+	event_del(&http->question);
 	answer_all(http, status);
 }
 
@@ -456,8 +455,8 @@ struct muster__status_http *muster__status_http_new(struct muster_loop *loop, in
 	http->data = data;
 	TAILQ_INIT(&http->connections);
 	STAILQ_INIT(&http->waiting);
-	event_assign(&http->look, muster_loop_base(loop), -1, EV_PERSIST, on_look, http);
-	event_assign(&http->question, muster_loop_base(loop), -1, EV_PERSIST, on_question, http);
+	event_assign(&http->look, muster_loop_base(loop), -1, 0, on_look, http);
+	event_assign(&http->question, muster_loop_base(loop), -1, 0, on_question, http);
 	if (listen_on(http, fd))
 		return http;
 	free(http);
@@ -470,6 +469,6 @@ void muster__status_http_end(struct muster__status_http *http)
 	http->bound = NULL;
 	http->end_ms = muster__now_ms() + END_MS;
 	ask_soon(http);
-	muster__event_del(http->loop, &http->look);
-	start_timer(http, &http->look, 1);
+	event_del(&http->look);
+	start_timer(&http->look, 1);
 }
