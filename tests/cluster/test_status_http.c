@@ -171,12 +171,15 @@ static double sum(const char *name)
 	return all;
 }
 
+/* Names that need an escape. */
+#define ESCAPED                                                                                                        \
+	"'workers': 1, 'listeners': [ { 'name': 'a\\\\b\\u0022c', 'host': '127.0.0.1', 'port': 0, "                    \
+	"'application': '{x=\\\\,' } ], 'applications': { '{x=\\\\,': { 'builtin': 'discard' } }"
+
 static const char *const applications[] = {
 	STATUS(ECHO("3", "")),
 	STATUS(ECHO("1", ", 'policy': 'shared'")),
-	/* Names that need an escape. */
-	"'status': { 'path': 'status' }, 'workers': 1, 'listeners': [ { 'name': 'a\\\\b\\u0022c', 'host': '127.0.0.1', "
-	"'port': 0, 'application': '{x=\\\\,' } ], 'applications': { '{x=\\\\,': { 'builtin': 'discard' } }",
+	STATUS(ESCAPED),
 };
 
 START_TEST(metrics_are_strictly_in_their_format)
