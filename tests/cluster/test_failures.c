@@ -385,7 +385,10 @@ START_TEST(sixty_four_workers_killed_at_once_in_a_storm_of_signals_are_all_repla
 	is_served(client_connect_port(daemon_port(daemon, "tcp")));
 	until(daemon_is_idle(daemon));
 	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors);
-	daemon_stop(daemon);
+	/* So many may take longer than a stop gives them. */
+	ck_assert_int_eq(kill(daemon->pid, SIGQUIT), 0);
+	ck_assert_int_eq(daemon_wait(daemon), 0);
+	daemon_free(daemon);
 }
 END_TEST
 
