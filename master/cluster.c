@@ -302,7 +302,13 @@ void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster
 
 void muster__cluster_set_output(struct muster_cluster *cluster, int fd)
 {
-	cluster->options.stdio[STDERR_FILENO] = fd;
+	if (cluster->options.stdio[STDERR_FILENO] != MUSTER_STDIO_NULL)
+		cluster->options.stdio[STDERR_FILENO] = fd;
+}
+
+void muster__cluster_set_name(struct muster_cluster *cluster, const char *name)
+{
+	cluster->speaks_as = name;
 }
 
 void muster__cluster_set_privileges(struct muster_cluster *cluster, const struct muster__privileges *privileges)

@@ -16,8 +16,11 @@ void muster__cluster_set_passing(struct muster_cluster *cluster, const struct mu
 /* Where sockets for what workers ask are looked for before any is bound. Borrowed. */
 void muster__cluster_set_inherited(struct muster_cluster *cluster, struct muster__inherited *inherited);
 
-/* What is standard error to workers from now on, borrowed; 0: as ours. */
+/* What is standard error to workers from now on, borrowed; 0: as ours. Not of those who have none. */
 void muster__cluster_set_output(struct muster_cluster *cluster, int fd);
+
+/* Under this name, borrowed, and the slot what its programs write to standard output and error goes to the log. */
+void muster__cluster_set_name(struct muster_cluster *cluster, const char *name);
 
 /* Who workers are, and what they may do. Borrowed. */
 void muster__cluster_set_privileges(struct muster_cluster *cluster, const struct muster__privileges *privileges);

@@ -68,6 +68,13 @@ static const struct muster__choice protocols[] = {
 	{ NULL, 0 },
 };
 
+static const struct muster__choice outputs[] = {
+	{ "log", MUSTER__OUTPUT_LOG },
+	{ "inherit", MUSTER__OUTPUT_INHERIT },
+	{ "null", MUSTER__OUTPUT_NULL },
+	{ NULL, 0 },
+};
+
 static const struct muster__choice readinesses[] = {
 	{ "listeners", MUSTER_READY_DEFAULT },
 	{ "online", MUSTER_READY_ONLINE },
@@ -204,6 +211,8 @@ static const struct muster__key application_keys[] = {
 	{ "exec", MUSTER__KIND_PROGRAM, APPLICATION(exec) },
 	{ "protocol", MUSTER__KIND_CHOICE, APPLICATION(protocol), .choices = protocols,
 	  .fallback = MUSTER__PROGRAM_NODE, .has_meaning = is_program },
+	{ "output", MUSTER__KIND_CHOICE, APPLICATION(output), .choices = outputs, .fallback = MUSTER__OUTPUT_LOG,
+	  .has_meaning = is_program },
 	{ "ready_after", MUSTER__KIND_NUMBER, APPLICATION(ready_after_ms), .min = 1, .max = MUSTER__MILLISECONDS_MAX,
 	  .fallback = 1000, .has_meaning = takes_sockets },
 	{ "non_blocking", MUSTER__KIND_BOOL, APPLICATION(non_blocking) },
@@ -436,11 +445,11 @@ static void check_status(struct muster__reader *reader, const struct muster__nod
 #define ONLY_PROGRAMS "only a program, \"exec\", has one"
 #define ONLY_MODULES "only a module has one"
 static const char *const proxy_keys[] = { "upstream", NULL };
+static const char *const program_keys[] = { "protocol", "output", "clean_env", "ready_after", "non_blocking", NULL };
 static const char *const module_keys[] = { "config", NULL };
 
 static void check_builtin(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const programs[] = { "protocol", "clean_env", "ready_after", "non_blocking", NULL };
 	static const char *const others[] = { "env", "directory", "ready", NULL };
 	const struct muster__config_application *application = node->base;
 	bool is_proxy = application->builtin == MUSTER__BUILTIN_PROXY;
@@ -449,7 +458,7 @@ static void check_builtin(struct muster__reader *reader, const struct muster__no
 		muster__complain(reader, node->at, "\"upstream\" is missing, a proxy needs one");
 	if (application->builtin && !is_proxy && has(node->value, "upstream"))
 		complain_key(reader, node->at, "upstream", "only a proxy has one");
-	refuse_keys(reader, node->at, node->value, programs, ONLY_PROGRAMS);
+	refuse_keys(reader, node->at, node->value, program_keys, ONLY_PROGRAMS);
 	refuse_keys(reader, node->at, node->value, others, "only a module or a program, \"exec\", has one");
 	refuse_keys(reader, node->at, node->value, module_keys, ONLY_MODULES);
 }
@@ -488,13 +497,12 @@ static void check_program(struct muster__reader *reader, const struct muster__no
 /* It is loaded where it can do no harm: by a worker. Here it only has to be there. */
 static void check_module(struct muster__reader *reader, const struct muster__node *node)
 {
-	static const char *const others[] = { "protocol", "clean_env", "ready_after", "non_blocking", NULL };
 	struct muster__config_application *application = node->base;
 	struct stat status;
 	const char *module;
 
 	refuse_keys(reader, node->at, node->value, proxy_keys, "only a proxy has one");
-	refuse_keys(reader, node->at, node->value, others, ONLY_PROGRAMS);
+	refuse_keys(reader, node->at, node->value, program_keys, ONLY_PROGRAMS);
 	put_directory(reader, node);
 	if (!application->module)
 		return;

@@ -18,6 +18,13 @@ enum muster__overflow {
 	MUSTER__OVERFLOW_DROP,
 };
 
+/* Where what a program writes to its standard output and error goes. */
+enum muster__program_output {
+	MUSTER__OUTPUT_LOG = 1, /* line by line, with its name, to the log */
+	MUSTER__OUTPUT_INHERIT, /* as it is, to where the log goes */
+	MUSTER__OUTPUT_NULL,
+};
+
 /* How a program learns that it is a worker, and what it may ask for. */
 enum muster__program_protocol {
 	MUSTER__PROGRAM_NODE = 1,   /* over the channel, as a worker of Node's cluster does */
@@ -62,6 +69,7 @@ struct muster__config_application {
 	char *module_config;          /* an object of JSON, as text; or NULL */
 	char **exec; /* its words, ended by a NULL, the first absolute or to be found in PATH; or NULL */
 	enum muster__program_protocol protocol;
+	enum muster__program_output output;
 	unsigned ready_after_ms; /* of a program that is given sockets */
 	bool non_blocking;       /* ... and they are so */
 	char **env;              /* "NAME=value" for its workers, ended by a NULL; or NULL */

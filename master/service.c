@@ -342,6 +342,8 @@ static void plan_program(struct muster__service_app *app, const struct muster__c
 {
 	app->program = from->exec[0];
 	plan_permit(app, from);
+	if (from->output == MUSTER__OUTPUT_LOG)
+		muster__cluster_set_name(app->cluster, from->name);
 	if (from->protocol != MUSTER__PROGRAM_LISTEN_FDS)
 		return;
 	app->passing.non_blocking = from->non_blocking;
@@ -380,6 +382,8 @@ static struct muster_cluster *new_cluster(const struct muster__service *service,
 		.no_core = life->core.given && life->core.bytes == 0,
 	};
 
+	if (from->exec != NULL && from->output == MUSTER__OUTPUT_NULL)
+		options.stdio[STDOUT_FILENO] = options.stdio[STDERR_FILENO] = MUSTER_STDIO_NULL;
 	return muster_cluster_new(service->loop, &options);
 }
 

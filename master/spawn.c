@@ -10,6 +10,7 @@
 #include "master/bounds.h"
 #include "master/health.h"
 #include "master/listeners.h"
+#include "master/output.h"
 #include "master/passage.h"
 #include "master/ready.h"
 #include "src/fd.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct muster__process *process_of_channel(struct muster__channel *channel)
 {
@@ -164,6 +166,7 @@ static void on_exited(evutil_socket_t fd, short what, void *data)
 	muster__fd_close(&process->pidfd);
 	process->peer.dead = true;
 	process->exit_due = true;
+	muster__output_end(process);
 	muster__passage_end(process);
 	muster__channel_finish(&process->peer.channel);
 	muster__object_wake(&process->peer.object);
@@ -228,6 +231,7 @@ static void process_abandon(struct muster__object *object)
 
 	muster__event_del(object->loop, &process->exited);
 	muster__bound_end(process);
+	muster__output_end(process);
 	muster__passage_free(process);
 	muster__fd_close(&process->pidfd);
 	while (muster__flight_take_oldest(process, &flight))
@@ -245,6 +249,7 @@ static void process_free(struct muster__object *object)
 	struct muster__process *process = muster__process_of(MUSTER__CONTAINER(object, struct muster_worker, object));
 
 	muster__standard_leave(&process->peer.standard);
+	muster__output_end(process);
 	muster__passage_free(process);
 	muster__channel_free(&process->peer.channel);
 	muster__listeners_clear(&process->peer.on);
@@ -333,6 +338,23 @@ static void discard(struct muster__process *process)
 	muster__object_discard(&process->peer.object);
 }
 
+static int open_standard(struct muster__process *process, int theirs[3])
+{
+	const struct muster_cluster *cluster = process->cluster;
+	int wanted[3] = { cluster->options.stdio[0], cluster->options.stdio[1], cluster->options.stdio[2] };
+	int output = -1, err = 0;
+
+	if (cluster->speaks_as != NULL)
+		err = muster__output_open(process, &output);
+	if (output >= 0)
+		wanted[STDOUT_FILENO] = wanted[STDERR_FILENO] = output;
+	if (err == 0)
+		err = muster__standard_open(&process->peer.standard, process->peer.object.loop, wanted,
+					    cluster->options.silent, theirs);
+	muster__fd_close(&output);
+	return err;
+}
+
 static int plan_and_fork(struct muster__process *process, int theirs)
 {
 	const struct muster_cluster *cluster = process->cluster;
@@ -364,8 +386,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.joined_output = cluster->permit != NULL,
 	};
 
-	int err = muster__standard_open(&process->peer.standard, process->peer.object.loop, cluster->options.stdio,
-					cluster->options.silent, plan.standard);
+	int err = open_standard(process, plan.standard);
 
 	if (err == 0)
 		err = muster__child_fork(&plan, muster__worker_main, &process->peer.pid, &process->pidfd);

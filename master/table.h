@@ -8,6 +8,7 @@
 
 struct muster__inherited;
 struct muster__listening;
+struct muster__output;
 struct muster__passage;
 struct muster__permit;
 struct muster__privileges;
@@ -52,6 +53,7 @@ struct muster__process {
 	struct muster__seat *seat;
 	int pidfd;
 	struct event exited;
+	struct muster__output *output;   /* of a program whose output goes to the log; or NULL */
 	struct muster__passage *passage; /* of a program that takes sockets; or NULL */
 	int slot;
 	bool is_muster, leaving;
@@ -117,10 +119,11 @@ struct muster_cluster {
 	struct muster__object object;
 	struct muster__listeners on;
 	struct muster_cluster_options options;
-	const struct muster__app *app;         /* musterd's, instead of options.worker */
-	struct muster__inherited *inherited;   /* sockets to be asked before any is bound on demand; or NULL */
-	const struct muster__permit *permit;   /* musterd's, for a program; NULL: workers may have anything bound */
-	const struct muster__passing *passing; /* musterd's; or NULL: workers have channels */
+	const struct muster__app *app;       /* musterd's, instead of options.worker */
+	struct muster__inherited *inherited; /* sockets to be asked before any is bound on demand; or NULL */
+	const struct muster__permit *permit; /* musterd's, for a program; NULL: workers may have anything bound */
+	const char *speaks_as; /* musterd's: under this name its programs' output goes to the log; or NULL */
+	const struct muster__passing *passing;       /* musterd's; or NULL: workers have channels */
 	const struct muster__privileges *privileges; /* musterd's, instead of uid and gid of the options; or NULL */
 	struct muster__scoreboard *board;
 	struct muster__board_watcher watcher;

@@ -63,6 +63,26 @@ bool muster__log_has_role(void)
 	return role_now[0] != '\0';
 }
 
+static void give_to_sink(enum muster_log_level level, const char *line)
+{
+	pthread_mutex_lock(&sink_lock);
+	if (sink_now != NULL)
+		sink_now(level, line, sink_data);
+	else
+		to_stderr(line);
+	pthread_mutex_unlock(&sink_lock);
+}
+
+void muster__log_for(const char *role, enum muster_log_level level, const char *text)
+{
+	char line[1024];
+
+	if (level > muster_log_level())
+		return;
+	snprintf(line, sizeof line, "%s: %s", role, text);
+	give_to_sink(level, line);
+}
+
 void muster__log(enum muster_log_level level, const char *format, ...)
 {
 	char line[1024];
@@ -76,13 +96,7 @@ void muster__log(enum muster_log_level level, const char *format, ...)
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it has just been started */
 	vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
 	va_end(arguments);
-
-	pthread_mutex_lock(&sink_lock);
-	if (sink_now != NULL)
-		sink_now(level, line, sink_data);
-	else
-		to_stderr(line);
-	pthread_mutex_unlock(&sink_lock);
+	give_to_sink(level, line);
 }
 
 uint64_t muster__now_ms(void)

@@ -8,6 +8,9 @@
 
 __attribute__((format(printf, 2, 3))) void muster__log(enum muster_log_level level, const char *format, ...);
 
+/* The same, a text as it is, in the name of somebody who cannot speak here himself. */
+void muster__log_for(const char *role, enum muster_log_level level, const char *text);
+
 /* What each line of this process begins with: "primary" or "worker 3". Copied. */
 void muster__log_set_role(const char *role);
 

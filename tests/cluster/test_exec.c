@@ -475,8 +475,8 @@ START_TEST(what_a_program_says_goes_where_the_log_of_the_daemon_goes)
 
 	write_file("speaks.js", speaks, 0644);
 	daemon = daemon_start(SPEAKS);
-	ck_assert_uint_eq(daemon_logged(daemon, "\nto output\n"), 1);
-	ck_assert_uint_eq(daemon_logged(daemon, "\nto error\n"), 1);
+	ck_assert_uint_eq(daemon_logged(daemon, " web/0: to output\n"), 1);
+	ck_assert_uint_eq(daemon_logged(daemon, " web/0: to error\n"), 1);
 	daemon_stop(daemon);
 }
 END_TEST
@@ -488,7 +488,7 @@ START_TEST(what_a_program_says_goes_to_the_file_of_the_log)
 
 	write_file("speaks.js", speaks, 0644);
 	daemon = daemon_start("'log': { 'target': 'file.log' }, " SPEAKS);
-	run(&ended, "grep", "-c", "^to output$\\|^to error$", folder_path("file.log"));
+	run(&ended, "grep", "-c", " web/0: to output$\\| web/0: to error$", folder_path("file.log"));
 	ck_assert_str_eq(ended.out, "2\n");
 	daemon_stop(daemon);
 }

@@ -716,7 +716,7 @@ static const struct {
 	{ APPLICATION("\"builtin\":\"echo\",\"wisdom\":\"x\""),
 	  "1: applications.a.wisdom: unknown key \"wisdom\", known are \"builtin\", \"upstream\", \"module\", "
 	  "\"config\", \"exec\", "
-	  "\"protocol\", \"ready_after\", \"non_blocking\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
+	  "\"protocol\", \"output\", \"ready_after\", \"non_blocking\", \"env\", \"clean_env\", \"directory\", \"user\", \"group\", \"workers\", "
 	  "\"worker_max_connections\", \"ready\", \"limits\", \"restart\", \"nice\", \"cpu_affinity\"" },
 	{ "{\"listeners\":[{\"port\":1,\"application\":\"a\"}]}", "1: \"applications\" is missing" },
 	{ "{" ECHO "}", "1: \"listeners\" is missing" },
