@@ -43,7 +43,7 @@ struct stage {
 
 struct step {
 	const char *point;
-	bool in_worker;       /* it is worker 1 that passes it; else the primary */
+	bool in_worker;       /* it is the victim that passes it; else the primary */
 	unsigned nth;         /* at the nth time */
 	unsigned least, most; /* clients of a killed worker that may see an end without a greeting */
 	bool frozen;          /* a killed worker had looked at nothing */
@@ -53,6 +53,7 @@ struct step {
 static struct stage *stage;
 static struct step step;
 static bool primary_dies;
+static unsigned victim = 1; /* the worker that dies, unless the primary does */
 static void (*hook)(const char *point);
 
 /* ---- the death */
@@ -70,7 +71,7 @@ static void await_death(pid_t pid)
 
 static void strike(void)
 {
-	pid_t pid = primary_dies ? stage->primary : stage->worker[1];
+	pid_t pid = primary_dies ? stage->primary : stage->worker[victim];
 
 	atomic_store(&stage->fired, 1);
 	kill(pid, SIGKILL);
@@ -88,7 +89,7 @@ static void at_point(const char *point)
 	has_received = has_received || strcmp(point, "received") == 0;
 	if (strcmp(point, step.point) != 0 || (self != NULL) != step.in_worker)
 		return;
-	if (self != NULL && (muster_worker_id(self) != 1 || !has_received))
+	if (self != NULL && (muster_worker_id(self) != victim || !has_received))
 		return;
 	if (++stage->passed == step.nth)
 		strike();
@@ -282,11 +283,12 @@ static bool can_bind(void)
 	return bound;
 }
 
-static void survive_worker(unsigned descriptors)
+/* So many have died, each with one that follows it. */
+static void survive_workers(unsigned deaths, unsigned descriptors)
 {
 	unsigned cut;
 
-	until(stage->exits == 1 && stage->online == 3);
+	until(stage->exits == deaths && stage->online == 2 + deaths);
 	cut = CLIENTS - take_account();
 	ck_assert_msg(cut >= step.least && cut <= step.most, "%u were cut", cut);
 	until(process_descriptors(stage->primary) == descriptors);
@@ -294,20 +296,20 @@ static void survive_worker(unsigned descriptors)
 	ck_assert_int_eq(process_wait(stage->primary), 0);
 }
 
-/* A shared listener is free when its workers have seen that nobody is left to share it with. */
-static void survive_primary(void)
+/* Workers that have a listening socket give it up when they have seen that nobody is left to share it with. */
+static void survive_primary(unsigned first)
 {
-	unsigned greeted;
+	unsigned greeted, id;
 
 	ck_assert_int_eq(process_wait(stage->primary), 128 + SIGKILL);
-	if (step.policy == MUSTER_POLICY_SHARED)
+	if (step.policy == MUSTER_POLICY_SHARED || step.policy == MUSTER_POLICY_REUSE_PORT)
 		until(can_bind());
 	else
 		ck_assert(can_bind());
 	greeted = take_account();
 	ck_assert_msg(greeted >= stage->handed, "of %u handed over %u were greeted", stage->handed, greeted);
-	ck_assert_int_eq(process_wait(stage->worker[1]), 0);
-	ck_assert_int_eq(process_wait(stage->worker[2]), 0);
+	for (id = first; id <= 2; id++)
+		ck_assert_int_eq(process_wait(stage->worker[id]), 0);
 }
 
 static void play(const struct step *wanted, bool primary)
@@ -329,9 +331,9 @@ static void play(const struct step *wanted, bool primary)
 	until(stage->fired == 1);
 	kill(stage->worker[2], SIGCONT);
 	if (primary)
-		survive_primary();
+		survive_primary(1);
 	else
-		survive_worker(descriptors);
+		survive_workers(1, descriptors);
 	munmap(stage, sizeof *stage);
 }
 
@@ -360,6 +362,29 @@ static const struct step steps[] = {
 	{ "answer-settled",     false, 5, 0, 1, false, MUSTER_POLICY_ROUND_ROBIN },
 	{ "adopted",            true,  1, 1, 1, false, MUSTER_POLICY_SHARED },
 	{ "adopted",            true,  5, 1, 1, false, MUSTER_POLICY_SHARED },
+	{ "adopted",            true,  1, 1, 1, false, MUSTER_POLICY_REUSE_PORT },
+	{ "adopted",            true,  5, 1, 1, false, MUSTER_POLICY_REUSE_PORT },
+	{ "accepted",           false, 1, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "accepted",           false, 5, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "before-handed-over", false, 1, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "before-handed-over", false, 5, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "handed-over",        false, 1, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "handed-over",        false, 5, 0, 0, true,  MUSTER_POLICY_EXCLUSIVE },
+	{ "received",           true,  1, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "received",           true,  5, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "acknowledged",       true,  1, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "acknowledged",       true,  5, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "before-decided",     true,  1, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "before-decided",     true,  5, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "after-decided",      true,  1, 1, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "after-decided",      true,  5, 1, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "adopted",            true,  1, 1, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "adopted",            true,  5, 1, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "answers-sent",       true,  1, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "answer-received",    false, 1, 0, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "answer-received",    false, 5, 0, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "answer-settled",     false, 1, 0, 1, false, MUSTER_POLICY_EXCLUSIVE },
+	{ "answer-settled",     false, 5, 0, 1, false, MUSTER_POLICY_EXCLUSIVE },
 };
 /* clang-format on */
 
@@ -375,6 +400,58 @@ START_TEST(a_primary_may_die_at_any_step_of_a_connections_way)
 }
 END_TEST
 
+/* ---- a worker is dead already, and the primary accepts what is queued on the socket that was its own */
+
+/* clang-format off */
+static const struct step orphans[] = {
+	{ "accepted",           false, 1, 0, 0, true,  MUSTER_POLICY_REUSE_PORT },
+	{ "accepted",           false, 5, 0, 0, true,  MUSTER_POLICY_REUSE_PORT },
+	{ "before-handed-over", false, 1, 0, 0, true,  MUSTER_POLICY_REUSE_PORT },
+	{ "handed-over",        false, 1, 0, 0, true,  MUSTER_POLICY_REUSE_PORT },
+	{ "handed-over",        false, 3, 0, 0, true,  MUSTER_POLICY_REUSE_PORT },
+	{ "before-decided",     true,  1, 0, 0, false, MUSTER_POLICY_REUSE_PORT },
+	{ "after-decided",      true,  1, 1, 1, false, MUSTER_POLICY_REUSE_PORT },
+	{ "answer-received",    false, 1, 0, 1, false, MUSTER_POLICY_REUSE_PORT },
+	{ "answer-settled",     false, 1, 0, 1, false, MUSTER_POLICY_REUSE_PORT },
+};
+/* clang-format on */
+
+static void play_orphans(const struct step *wanted, bool primary)
+{
+	unsigned descriptors;
+
+	step = *wanted;
+	primary_dies = primary;
+	victim = 2;
+	raise_curtain();
+	descriptors = process_descriptors(stage->primary);
+	process_freeze(stage->primary);
+	process_freeze(stage->worker[1]);
+	if (step.frozen && !primary)
+		process_freeze(stage->worker[2]);
+	connect_all();
+	kill(stage->worker[1], SIGKILL);
+	kill(stage->primary, SIGCONT);
+	until(stage->fired == 1);
+	if (primary)
+		survive_primary(2);
+	else
+		survive_workers(2, descriptors);
+	munmap(stage, sizeof *stage);
+}
+
+START_TEST(a_second_worker_may_die_at_any_step_of_what_the_first_left_behind)
+{
+	play_orphans(&orphans[_i], false);
+}
+END_TEST
+
+START_TEST(a_primary_may_die_at_any_step_of_what_a_worker_left_behind)
+{
+	play_orphans(&orphans[_i], true);
+}
+END_TEST
+
 /* ---- before there are connections: the way of a shared listener */
 
 /* clang-format off */
@@ -383,6 +460,11 @@ static const struct step shares[] = {
 	{ "received",     true,  1, 0, 0, false, MUSTER_POLICY_SHARED },
 	{ "acknowledged", true,  1, 0, 0, false, MUSTER_POLICY_SHARED },
 	{ "answers-sent", true,  1, 0, 0, false, MUSTER_POLICY_SHARED },
+	{ "answers-sent", false, 1, 0, 0, false, MUSTER_POLICY_REUSE_PORT },
+	{ "received",     true,  1, 0, 0, false, MUSTER_POLICY_REUSE_PORT },
+	{ "acknowledged", true,  1, 0, 0, false, MUSTER_POLICY_REUSE_PORT },
+	{ "answers-sent", true,  1, 0, 0, false, MUSTER_POLICY_REUSE_PORT },
+	{ "answers-sent", false, 1, 0, 0, false, MUSTER_POLICY_EXCLUSIVE },
 };
 /* clang-format on */
 
@@ -453,6 +535,10 @@ int main(void)
 
 	tcase_add_loop_test(tcase, a_worker_may_die_at_any_step_of_a_connections_way, 0, COUNT_OF(steps));
 	tcase_add_loop_test(tcase, a_primary_may_die_at_any_step_of_a_connections_way, 0, COUNT_OF(steps));
+	tcase = add_case(suite, "orphans");
+	tcase_add_loop_test(tcase, a_second_worker_may_die_at_any_step_of_what_the_first_left_behind, 0,
+			    COUNT_OF(orphans));
+	tcase_add_loop_test(tcase, a_primary_may_die_at_any_step_of_what_a_worker_left_behind, 0, COUNT_OF(orphans));
 	tcase = add_case(suite, "listeners");
 	tcase_add_loop_test(tcase, a_worker_may_die_at_any_step_of_a_shared_listeners_way, 0, COUNT_OF(shares));
 	tcase_add_loop_test(tcase, a_primary_may_die_at_any_step_of_a_shared_listeners_way, 0, COUNT_OF(shares));
