@@ -28,7 +28,9 @@ struct renewal {
 
 static bool is_meant(const struct muster__service_app *app, const char *name)
 {
-	return app->cluster != NULL && (name == NULL || strcmp(app->plan.name, name) == 0);
+	if (app->cluster == NULL || name == NULL)
+		return app->cluster != NULL;
+	return !muster__service_app_is_own(app) && strcmp(app->plan.name, name) == 0;
 }
 
 static void on_restarted(struct muster_cluster *cluster, int err, void *data)

@@ -3,6 +3,7 @@
 #include "tests/support/crowd.h"
 #include "tests/support/daemon.h"
 #include "tests/support/folder.h"
+#include "tests/support/http.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
 #include "tests/support/until.h"
@@ -116,6 +117,31 @@ static const char *const policies[] = {
 	ECHO("2", ", 'policy': 'least-connections'"),
 	ECHO("2", ", 'policy': 'shared'"),
 };
+
+/* Each asks on a connection of his own: at the port that both have, one of the two answers. */
+START_TEST(the_status_is_served_through_an_upgrade)
+{
+	static struct answer answer;
+	unsigned port = client_free_port();
+	char text[256], heir[32];
+	struct daemon *daemon;
+	pid_t before;
+
+	snprintf(text, sizeof text, "'status': { 'port': %u }, %s", port, ECHO("1", ""));
+	daemon = start(text);
+	before = daemon->pid;
+	kill(before, SIGUSR2);
+	do {
+		http_get(&answer, client_connect_port(port), "/status");
+		ck_assert_int_eq(answer.status, 200);
+	} while (daemon_number(daemon, "pid") == before);
+	follow(daemon, before);
+	snprintf(heir, sizeof heir, "\"pid\":%d,", (int)daemon->pid);
+	http_get(&answer, client_connect_port(port), "/status");
+	ck_assert_msg(strstr(answer.body, heir) != NULL, "no %s in %s", heir, answer.body);
+	daemon_stop(daemon);
+}
+END_TEST
 
 START_TEST(an_upgrade_keeps_sockets_and_connections)
 {
@@ -456,6 +482,7 @@ int main(void)
 	Suite *suite = suite_create("upgrade");
 	TCase *tcase = add_case(suite, "what it keeps");
 
+	tcase_add_test(tcase, the_status_is_served_through_an_upgrade);
 	tcase_add_loop_test(tcase, an_upgrade_keeps_sockets_and_connections, 0, COUNT_OF(policies));
 	tcase_add_test(tcase, paths_and_pid_file_are_the_new_ones_and_go_with_it);
 	tcase_add_test(tcase, what_waits_in_the_queue_is_served_by_the_new_daemon);
