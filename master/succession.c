@@ -143,8 +143,27 @@ static void leave(struct muster__listening *listening)
 	listening->handed_on = true;
 }
 
+/* What somebody has set by hand stays, unless the file says something else than before. */
+static void open_up(const struct muster__listening *elder, const struct muster__listening *heir)
+{
+	const struct muster_listen_options *before, *now;
+	int err;
+
+	if (elder->configured == NULL || heir->configured == NULL)
+		return;
+	before = &elder->configured->listen;
+	now = &heir->configured->listen;
+	if (before->readable_all == now->readable_all && before->writable_all == now->writable_all)
+		return;
+	err = muster__listener_open_up(&heir->socket, now);
+	if (err < 0)
+		muster__log(MUSTER_LOG_ERROR, "listener %s: the mode of %s cannot be changed: %s", heir->name,
+			    heir->socket.path, muster_strerror(err));
+}
+
 static void pass(struct muster__listening *elder, struct muster__listening *heir)
 {
+	open_up(elder, heir);
 	muster__lanes_trim(heir);
 	muster__lanes_hand_on(elder, heir);
 	leave(elder);

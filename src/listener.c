@@ -178,13 +178,27 @@ int muster__listener_listen(const struct muster__listener *listener, int backlog
 	return error->code;
 }
 
-void muster__listener_close(struct muster__listener *listener, bool unlink_path)
+static bool has_its_path(const struct muster__listener *listener)
 {
 	struct stat status;
 
+	return listener->path != NULL && lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+	       status.st_ino == listener->inode;
+}
+
+int muster__listener_open_up(const struct muster__listener *listener, const struct muster_listen_options *options)
+{
+	mode_t mask = umask(0), mode = 0777 & ~mask;
+
+	umask(mask);
+	mode |= (options->readable_all ? 0444u : 0) | (options->writable_all ? 0222u : 0);
+	return has_its_path(listener) && chmod(listener->path, mode) < 0 ? -errno : 0;
+}
+
+void muster__listener_close(struct muster__listener *listener, bool unlink_path)
+{
 	muster__fd_close(&listener->fd);
-	if (unlink_path && !listener->lent && listener->path != NULL && lstat(listener->path, &status) == 0 &&
-	    status.st_dev == listener->device && status.st_ino == listener->inode)
+	if (unlink_path && !listener->lent && has_its_path(listener))
 		unlink(listener->path);
 	free(listener->path);
 	listener->path = NULL;

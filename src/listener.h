@@ -42,6 +42,9 @@ int muster__listener_listen(const struct muster__listener *listener, int backlog
 int muster__listener_twin(struct muster__listener *twin, const struct muster__listener *listener,
 			  struct muster_error *error);
 
+/* Give the path, if it still is the one we made, the mode that binding would have given it. 0 or -errno. */
+int muster__listener_open_up(const struct muster__listener *listener, const struct muster_listen_options *options);
+
 /* Close the descriptor; unlink the path if `unlink_path` and it still is the one we made. */
 void muster__listener_close(struct muster__listener *listener, bool unlink_path);
 

@@ -391,6 +391,32 @@ START_TEST(log_level_and_pid_file_change)
 }
 END_TEST
 
+static unsigned mode_of(const char *name)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(folder_path(name), &status), 0);
+	return status.st_mode & 0777;
+}
+
+START_TEST(who_may_connect_to_a_path_changes_and_what_was_set_by_hand_stays)
+{
+	struct daemon *daemon = daemon_start(SERVING("1", UNIX("a.sock", "") ", " UNIX("b.sock", "")));
+	unsigned by_default = mode_of("a.sock");
+
+	ck_assert_int_eq(chmod(folder_path("b.sock"), 0750), 0);
+	daemon_rewrite(daemon, SERVING("1", UNIX("a.sock", ", 'readable_all': true, 'writable_all': true") ", " UNIX(
+						    "b.sock", "")));
+	reload_to(daemon, 2);
+	ck_assert_uint_eq(mode_of("a.sock"), by_default | 0666);
+	ck_assert_uint_eq(mode_of("b.sock"), 0750);
+	daemon_rewrite(daemon, SERVING("1", UNIX("a.sock", "") ", " UNIX("b.sock", "")));
+	reload_to(daemon, 3);
+	ck_assert_uint_eq(mode_of("a.sock"), by_default);
+	daemon_stop(daemon);
+}
+END_TEST
+
 START_TEST(the_control_socket_moves)
 {
 	struct daemon *daemon = daemon_start(ECHO("1", ""));
@@ -544,6 +570,7 @@ int main(void)
 	tcase = add_case(suite, "what it changes");
 	tcase_add_test(tcase, listeners_come_go_and_change_their_application);
 	tcase_add_test(tcase, log_level_and_pid_file_change);
+	tcase_add_test(tcase, who_may_connect_to_a_path_changes_and_what_was_set_by_hand_stays);
 	tcase_add_test(tcase, the_control_socket_moves);
 	tcase = add_case(suite, "what it refuses");
 	tcase_add_loop_test(tcase, a_reload_that_fails_changes_nothing_and_says_why, 0, COUNT_OF(broken));
