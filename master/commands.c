@@ -5,7 +5,6 @@
 #include "master/generations.h"
 #include "master/reader.h"
 #include "master/renewal.h"
-#include "master/session.h"
 #include "master/status.h"
 #include "master/upgrade.h"
 
@@ -211,7 +210,7 @@ static void conclude_unknown(struct muster__session *session)
 	muster__session_conclude(session, text);
 }
 
-void muster__command_run(struct muster__session *session, const char *name, const json_t *question, bool may_steer)
+static void run(struct muster__session *session, const char *name, const json_t *question, bool may_steer)
 {
 	const struct command *command = find(name);
 
@@ -223,8 +222,10 @@ void muster__command_run(struct muster__session *session, const char *name, cons
 		command->run(session, question);
 }
 
-void muster__command_forget(const struct muster__control *control, const struct muster__waiter *waiter)
+static void forget(const struct muster__control *control, const struct muster__waiter *waiter)
 {
 	muster__generations_forget(control->all, waiter);
 	muster__upgrade_forget(control->upgrade, waiter);
 }
+
+const struct muster__session_ops muster__commands = { run, forget };

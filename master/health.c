@@ -21,7 +21,7 @@
 
 /* ---- hung */
 
-unsigned muster__health_beat_ms(const struct muster_cluster *cluster)
+static unsigned beat_ms(const struct muster_cluster *cluster)
 {
 	unsigned timeout_ms = cluster->options.heartbeat_ms;
 
@@ -147,7 +147,7 @@ static void on_round(evutil_socket_t fd, short what, void *data)
 static unsigned interval(const struct muster_cluster *cluster)
 {
 	const struct muster_cluster_options *options = &cluster->options;
-	unsigned beat_ms = muster__health_beat_ms(cluster);
+	unsigned beat_ms = cluster->rounds.beat_ms;
 
 	if (options->max_requests == 0 && options->max_lifetime_ms == 0 && options->max_memory == 0)
 		return beat_ms;
@@ -159,6 +159,7 @@ int muster__health_begin(struct muster_cluster *cluster)
 	struct muster_loop *loop = cluster->object.loop;
 	struct timeval delay;
 
+	cluster->rounds.beat_ms = beat_ms(cluster);
 	cluster->rounds.every_ms = interval(cluster);
 	cluster->rounds.last_ms = muster__now_ms();
 	delay = muster__ms(cluster->rounds.every_ms);

@@ -8,7 +8,4 @@
 int muster__health_begin(struct muster_cluster *cluster);
 void muster__health_end(struct muster_cluster *cluster);
 
-/* How often a worker is to beat; 0: never. */
-unsigned muster__health_beat_ms(const struct muster_cluster *cluster);
-
 #endif

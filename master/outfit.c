@@ -4,6 +4,7 @@
  */
 #include "master/outfit.h"
 
+#include "master/commands.h"
 #include "master/control.h"
 #include "master/daemon.h"
 #include "master/generations.h"
@@ -19,6 +20,7 @@
 void muster__outfit_init(struct muster__outfit *outfit, struct muster__generations *all)
 {
 	*outfit = (struct muster__outfit){ .all = all, .next_control = MUSTER__LISTENER_NONE, .next_log = -1 };
+	outfit->control.ops = &muster__commands;
 	outfit->control.all = all;
 	outfit->control.group = (gid_t)-1;
 	outfit->control.spare = -1;

@@ -4,7 +4,6 @@
  */
 #include "master/session.h"
 
-#include "master/commands.h"
 #include "master/generations.h"
 
 #include <errno.h>
@@ -132,7 +131,7 @@ static void reply_to(struct muster__session *session, const char *question, size
 	else if (command == NULL)
 		muster__session_conclude(session, "\"command\" is missing");
 	else
-		muster__command_run(session, command, json, session->rights == STEER);
+		session->control->ops->run(session, command, json, session->rights == STEER);
 	json_decref(json);
 }
 
@@ -178,7 +177,7 @@ static void on_close(struct muster_socket *socket, bool had_error, void *data)
 
 	(void)socket, (void)had_error;
 	session->socket = NULL;
-	muster__command_forget(session->control, &session->waiter);
+	session->control->ops->forget(session->control, &session->waiter);
 	muster__session_let_go(session);
 }
 

@@ -11,9 +11,20 @@ struct muster_socket;
 struct muster__generations;
 struct muster__session;
 struct muster__upgrade;
+struct muster__control;
+
+/* What a session understands. */
+struct muster__session_ops {
+	/* Do it, and answer, now or later. `may_steer`: else it may only look. */
+	void (*run)(struct muster__session *session, const char *command, const struct json_t *question,
+		    bool may_steer);
+	/* Nobody is there to be told any more. It may not be waiting at all. */
+	void (*forget)(const struct muster__control *control, const struct muster__waiter *waiter);
+};
 
 /* What there is to be asked and steered. */
 struct muster__control {
+	const struct muster__session_ops *ops;
 	struct muster__generations *all;
 	struct muster__upgrade *upgrade;
 	gid_t group; /* whose members may ask for the status; -1: nobody's */

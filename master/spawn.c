@@ -8,7 +8,6 @@
 
 #include "ipc/child.h"
 #include "master/bounds.h"
-#include "master/health.h"
 #include "master/listeners.h"
 #include "master/output.h"
 #include "master/passage.h"
@@ -375,7 +374,7 @@ static int plan_and_fork(struct muster__process *process, int theirs)
 		.gid = cluster->options.gid,
 		.privileges = cluster->privileges,
 		.orphan_timeout_ms = cluster->options.orphan_timeout_ms,
-		.heartbeat_ms = muster__health_beat_ms(cluster),
+		.heartbeat_ms = cluster->rounds.beat_ms,
 		.pinned = cluster->options.cpu_affinity,
 		.place = process->seat->index,
 		.nice = cluster->options.nice,

@@ -111,6 +111,7 @@ struct muster__restarting {
 struct muster__rounds {
 	struct event timer;
 	unsigned every_ms; /* 0: nobody does */
+	unsigned beat_ms;  /* how often a worker is to beat; 0: never */
 	uint64_t last_ms;
 	uint64_t again_ms; /* a replacement has failed: no other before that */
 };
