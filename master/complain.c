@@ -5,7 +5,6 @@
 #include "master/complain.h"
 
 #include "master/config.h"
-#include "master/source.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -111,7 +110,7 @@ static size_t format_path(const struct muster__json_path *path, char *text, size
 }
 
 /* As it is called in its own file. The steps are kept in `steps`, from the last one. */
-static const struct muster__json_path *path_in(const struct muster__source *source, const struct muster__json_path *at,
+static const struct muster__json_path *path_in(const struct muster__origin *source, const struct muster__json_path *at,
 					       struct muster__json_path *steps, size_t room)
 {
 	if (!at || room == 0)
@@ -126,7 +125,7 @@ static const struct muster__json_path *path_in(const struct muster__source *sour
 
 void muster__complain(struct muster__reader *reader, const struct muster__json_path *at, const char *format, ...)
 {
-	const struct muster__source *source = muster__source_of(reader, at);
+	const struct muster__origin *source = muster__origin_of(reader, at);
 	const char *file = source ? source->file : reader->file;
 	struct muster__json_path steps[DEPTH_MAX];
 	const struct muster__json_path *own = source ? path_in(source, at, steps, DEPTH_MAX) : at;

@@ -2,28 +2,13 @@
 #ifndef MASTER_COMPLAIN_H
 #define MASTER_COMPLAIN_H
 
-#include "master/locate.h"
+#include "master/origin.h"
 
 #include <stddef.h>
 
 struct json_t;
-struct muster__source;
-struct muster__config;
-struct muster__config_errors;
 
 enum { MUSTER__SHOWN_MAX = 72 /* bytes a message shows of a value */, MUSTER__LIST_MAX = 512 };
-
-/* A file that is being read, and what was found wrong with it so far. */
-struct muster__reader {
-	const char *file;
-	char *text;
-	struct muster__source *sources; /* files that it includes */
-	size_t source_count;
-	const char *current; /* the file of what is being read now; NULL: the first one */
-	struct muster__config *config;
-	struct muster__config_errors *errors;
-	int err; /* -ENOMEM once memory was missing */
-};
 
 /* The word among some that is nearest to another; NULL if none is near. */
 struct muster__guess {

@@ -562,10 +562,10 @@ static bool is_same_place(const struct muster__config_listener *a, const struct 
 static char *place_of(struct muster__reader *reader, const struct muster__json_path *at, size_t index)
 {
 	struct muster__json_path other = { .parent = at->parent, .index = index };
-	const struct muster__source *source = muster__source_of(reader, &other);
+	const struct muster__origin *source = muster__origin_of(reader, &other);
 	char *text;
 
-	if (source == muster__source_of(reader, at))
+	if (source == muster__origin_of(reader, at))
 		text = muster__new_text("listeners[%zu]", index - (source ? source->first_listener : 0));
 	else
 		text = muster__new_text("listeners[%zu] of %s", index - (source ? source->first_listener : 0),

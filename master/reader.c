@@ -4,7 +4,6 @@
 #include "master/reader.h"
 
 #include "master/config.h"
-#include "master/source.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -194,16 +193,6 @@ static const char *expected_instead(const char *text)
 	return NULL;
 }
 
-char *muster__resolve_path(const struct muster__reader *reader, const char *path)
-{
-	const char *file = reader->current ? reader->current : reader->file;
-	const char *slash = strrchr(file, '/');
-
-	if (*path == '/' || !slash)
-		return strdup(path);
-	return muster__new_text("%.*s%s", (int)(slash + 1 - file), file, path);
-}
-
 static void read_text(struct muster__reader *reader, const struct muster__node *node)
 {
 	const char *text = json_is_string(node->value) ? json_string_value(node->value) : "";
@@ -232,19 +221,6 @@ static void read_application(struct muster__reader *reader, const struct muster_
 }
 
 /* Lists of strings. */
-
-char *muster__absolute_path(const struct muster__reader *reader, const char *path)
-{
-	char *relative = muster__resolve_path(reader, path), *folder, *absolute;
-
-	if (!relative || *relative == '/')
-		return relative;
-	folder = get_current_dir_name();
-	absolute = folder ? muster__new_text("%s/%s", folder, relative) : NULL;
-	free(folder);
-	free(relative);
-	return absolute;
-}
 
 /* Empty, and in its place at once, so that it is freed whatever comes. */
 static char **put_strings(struct muster__reader *reader, const struct muster__node *node, size_t count)
@@ -410,7 +386,7 @@ void muster__read_keys(struct muster__reader *reader, const struct muster__gramm
 {
 	struct muster__json_path step = { .parent = node->at };
 	struct muster__node member = { .at = &step, .base = node->base };
-	const struct muster__source *source = muster__source_of(reader, node->at);
+	const struct muster__origin *source = muster__origin_of(reader, node->at);
 
 	reader->current = source ? source->file : NULL;
 	if (!json_is_object(node->value)) {

@@ -88,12 +88,6 @@ void muster__free_values(const struct muster__grammar *object, void *base);
 /* A new text, or NULL if there was no memory for it, into its place. */
 void muster__put_text(struct muster__reader *reader, char **slot, char *text);
 
-/* A new path: as it is if absolute, else from the folder of the file. */
-char *muster__resolve_path(const struct muster__reader *reader, const char *path);
-
-/* A new path that is the same from every current folder: as it is if absolute, else from the folder of the file. */
-char *muster__absolute_path(const struct muster__reader *reader, const char *path);
-
 /* How many this process may use. */
 unsigned muster__processors(void);
 

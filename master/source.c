@@ -5,7 +5,6 @@
 #include "master/source.h"
 
 #include "master/config.h"
-#include "master/reader.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -83,16 +82,16 @@ json_t *muster__source_load(struct muster__reader *reader, int *err)
 
 /* ---- inclusion */
 
-static struct muster__source *new_source(struct muster__reader *reader)
+static struct muster__origin *new_source(struct muster__reader *reader)
 {
-	struct muster__source *grown = realloc(reader->sources, (reader->source_count + 1) * sizeof *grown);
+	struct muster__origin *grown = realloc(reader->sources, (reader->source_count + 1) * sizeof *grown);
 
 	if (!grown) {
 		reader->err = -ENOMEM;
 		return NULL;
 	}
 	reader->sources = grown;
-	grown[reader->source_count] = (struct muster__source){ 0 };
+	grown[reader->source_count] = (struct muster__origin){ 0 };
 	return &grown[reader->source_count++];
 }
 
@@ -126,7 +125,7 @@ static void add_applications(struct muster__reader *reader, json_t *root, json_t
 	}
 }
 
-static void add_listeners(struct muster__reader *reader, json_t *root, json_t *listeners, struct muster__source *source)
+static void add_listeners(struct muster__reader *reader, json_t *root, json_t *listeners, struct muster__origin *source)
 {
 	json_t *all = container(root, "listeners", json_array());
 
@@ -142,7 +141,7 @@ static void add_listeners(struct muster__reader *reader, json_t *root, json_t *l
 	json_array_extend(all, listeners);
 }
 
-static void add_parts(struct muster__reader *reader, json_t *root, json_t *file, struct muster__source *source)
+static void add_parts(struct muster__reader *reader, json_t *root, json_t *file, struct muster__origin *source)
 {
 	struct muster__json_path step = { 0 };
 	json_t *value;
@@ -165,7 +164,7 @@ static void add_parts(struct muster__reader *reader, json_t *root, json_t *file,
 /* Its text and its applications stay, for what is found wrong later. */
 static void include_file(struct muster__reader *reader, json_t *root, const char *file)
 {
-	struct muster__source *source = new_source(reader);
+	struct muster__origin *source = new_source(reader);
 	struct muster__reader own = { .config = reader->config, .errors = reader->errors };
 	json_t *value;
 	int err;
@@ -216,25 +215,6 @@ void muster__source_include(struct muster__reader *reader, json_t *root)
 }
 
 /* ---- back to the file */
-
-const struct muster__source *muster__source_of(const struct muster__reader *reader, const struct muster__json_path *at)
-{
-	const struct muster__source *source;
-
-	while (at && at->parent && at->parent->parent)
-		at = at->parent;
-	if (!at || !at->parent)
-		return NULL;
-	for (source = reader->sources; source < reader->sources + reader->source_count; source++) {
-		if (at->key && strcmp(at->parent->key, "applications") == 0 &&
-		    json_object_get(source->applications, at->key))
-			return source;
-		if (!at->key && strcmp(at->parent->key, "listeners") == 0 &&
-		    at->index - source->first_listener < source->listener_count)
-			return source;
-	}
-	return NULL;
-}
 
 void muster__sources_free(struct muster__reader *reader)
 {

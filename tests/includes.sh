@@ -25,7 +25,7 @@ check() {
 		bridge["master/spawn.c", "worker/worker.h"]
 
 		split("master/bequest.c master/complain.c master/commands.c master/config.c master/ctl.c master/ctl_ask.c " \
-		      "examples/module_hello.c master/ctl_print.c master/dump.c master/reader.c master/session.c master/source.c master/status.c " \
+		      "examples/module_hello.c master/ctl_print.c master/dump.c master/origin.c master/reader.c master/session.c master/source.c master/status.c " \
 		      "worker/status_http.c worker/status_metrics.c", list)
 		for (i in list) jansson[list[i]]
 		# sys/types.h for pid_t, which C does not have.
