@@ -296,13 +296,18 @@ static void survive_workers(unsigned deaths, unsigned descriptors)
 	ck_assert_int_eq(process_wait(stage->primary), 0);
 }
 
+static bool is_accepted_by_workers(void)
+{
+	return step.policy == MUSTER_POLICY_SHARED || step.policy == MUSTER_POLICY_REUSE_PORT;
+}
+
 /* Workers that have a listening socket give it up when they have seen that nobody is left to share it with. */
 static void survive_primary(unsigned first)
 {
 	unsigned greeted, id;
 
 	ck_assert_int_eq(process_wait(stage->primary), 128 + SIGKILL);
-	if (step.policy == MUSTER_POLICY_SHARED || step.policy == MUSTER_POLICY_REUSE_PORT)
+	if (is_accepted_by_workers())
 		until(can_bind());
 	else
 		ck_assert(can_bind());
@@ -324,7 +329,8 @@ static void play(const struct step *wanted, bool primary)
 	process_freeze(stage->primary);
 	if (step.frozen && !primary)
 		process_freeze(stage->worker[1]);
-	if (step.policy == MUSTER_POLICY_SHARED)
+	/* Whoever comes after the death finds somebody who listens. */
+	if (is_accepted_by_workers())
 		process_freeze(stage->worker[2]);
 	connect_all();
 	kill(stage->primary, SIGCONT);
