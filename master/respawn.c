@@ -3,11 +3,21 @@
 
 #define PROOF_MS 1000
 
+/* The first delay, doubled so often, up to the longest. */
+static unsigned grown(const struct muster__respawn_rules *rules, unsigned times)
+{
+	unsigned delay = rules->backoff_ms;
+
+	for (; times > 0 && delay < rules->backoff_max_ms; times--)
+		delay = delay <= rules->backoff_max_ms / 2 ? delay * 2 : rules->backoff_max_ms;
+	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;
+}
+
 unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
 			       unsigned *failures)
 {
 	bool worked = death->listened && (death->served || death->lived_ms >= PROOF_MS);
-	unsigned delay = rules->backoff_ms, i;
+	unsigned delay;
 
 	if (worked || death->lived_ms >= rules->backoff_max_ms) {
 		*failures = 0;
@@ -18,10 +28,17 @@ unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const 
 		*failures = 1;
 		return 0;
 	}
-	for (i = death->listened; i < *failures && delay < rules->backoff_max_ms; i++)
-		delay = delay <= rules->backoff_max_ms / 2 ? delay * 2 : rules->backoff_max_ms;
+	delay = grown(rules, *failures - death->listened);
 	++*failures;
-	return delay < rules->backoff_max_ms ? delay : rules->backoff_max_ms;
+	return delay;
+}
+
+unsigned muster__respawn_retry(const struct muster__respawn_rules *rules, unsigned *refusals)
+{
+	unsigned delay = grown(rules, *refusals);
+
+	++*refusals;
+	return delay;
 }
 
 bool muster__respawn_is_over(const struct muster__respawn_rules *rules, const struct muster__death *death,

@@ -24,6 +24,9 @@ struct muster__death {
 unsigned muster__respawn_delay(const struct muster__respawn_rules *rules, const struct muster__death *death,
 			       unsigned *failures);
 
+/* How long to wait after a fork that failed; `refusals` counts those in a row: the machine may have room again soon. */
+unsigned muster__respawn_retry(const struct muster__respawn_rules *rules, unsigned *refusals);
+
 /*
  * Is that, after the delay was asked for, one failure too many? Only for one that never listened: whoever listens can be reached by
  * clients, and may have been ended by them.

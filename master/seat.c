@@ -2,6 +2,7 @@
 #include "master/seat.h"
 
 #include "master/listeners.h"
+#include "master/respawn.h"
 #include "master/spawn.h"
 
 #include <errno.h>
@@ -144,13 +145,17 @@ void muster__seat_refill_after(struct muster__seat *seat, unsigned ms)
 
 void muster__seat_refill(struct muster__seat *seat)
 {
+	const struct muster_cluster_options *options = &seat->cluster->options;
+	struct muster__respawn_rules rules = { options->backoff_ms, options->backoff_max_ms, 0 };
 	struct muster_error error = { .call = "fork" };
 
 	error.code = muster__seat_fill(seat, NULL);
-	if (error.code == 0)
+	if (error.code == 0) {
+		seat->refusals = 0;
 		return;
+	}
 	muster__cluster_error(seat->cluster, &error);
-	muster__seat_refill_after(seat, seat->cluster->options.backoff_max_ms);
+	muster__seat_refill_after(seat, muster__respawn_retry(&rules, &seat->refusals));
 }
 
 bool muster__seat_is_kept(const struct muster__seat *seat)

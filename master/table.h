@@ -29,6 +29,7 @@ struct muster__seat {
 	unsigned index;
 	struct muster__process *process; /* NULL while the seat waits for its next worker */
 	unsigned restarts, failures;
+	unsigned refusals;             /* forks in a row that failed */
 	bool due;                      /* its worker is to be replaced */
 	bool spent;                    /* its budget: nobody is forked until a restart */
 	bool retired;                  /* whoever sits there has no successor */

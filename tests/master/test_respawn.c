@@ -55,6 +55,17 @@ START_TEST(no_delay_is_longer_than_the_longest)
 }
 END_TEST
 
+START_TEST(a_fork_that_fails_is_tried_ever_more_slowly)
+{
+	static const unsigned delays[] = { 100, 200, 400, 800, 1000, 1000 };
+	unsigned refusals = 0, i;
+
+	for (i = 0; i < sizeof delays / sizeof delays[0]; i++)
+		ck_assert_uint_eq(muster__respawn_retry(&rules, &refusals), delays[i]);
+	ck_assert_uint_eq(refusals, i);
+}
+END_TEST
+
 static const struct {
 	unsigned budget, failures;
 	bool listened, over;
@@ -85,6 +96,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, a_death_leads_to_this_delay, 0, sizeof rows / sizeof rows[0]);
 	tcase_add_test(tcase, no_delay_is_longer_than_the_longest);
+	tcase_add_test(tcase, a_fork_that_fails_is_tried_ever_more_slowly);
 	tcase_add_loop_test(tcase, a_budget_is_spent_by_workers_that_never_listened_alone, 0,
 			    sizeof spending / sizeof spending[0]);
 	return run_suite(suite);
