@@ -121,14 +121,6 @@ int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor)
 	return 0;
 }
 
-void muster__socket_forget_ends(struct muster_socket *socket)
-{
-	if (socket->rare->ends == NULL)
-		return;
-	free(socket->rare->ends);
-	socket->rare->ends = NULL;
-}
-
 uint64_t muster_socket_bytes_read(const struct muster_socket *socket)
 {
 	return socket->bytes_read;

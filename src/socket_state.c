@@ -97,6 +97,15 @@ void muster__socket_let_go(struct muster_socket *socket)
 		owner->gone(owner, socket);
 }
 
+/* It may speak for itself this time. */
+static void forget_ends(struct muster_socket *socket)
+{
+	if (socket->rare->ends == NULL)
+		return;
+	free(socket->rare->ends);
+	socket->rare->ends = NULL;
+}
+
 /* A new life: both sides are there, unless the user said otherwise, and nothing of an earlier connection is left. */
 void muster__socket_begin(struct muster_socket *socket)
 {
@@ -111,7 +120,7 @@ void muster__socket_begin(struct muster_socket *socket)
 		free(socket->rare->error);
 		socket->rare->error = NULL;
 	}
-	muster__socket_forget_ends(socket);
+	forget_ends(socket);
 	muster__object_open(&socket->object);
 }
 

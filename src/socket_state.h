@@ -128,7 +128,6 @@ int muster__socket_set_ends(struct muster_socket *socket, const struct muster__p
 size_t muster__socket_write_ends(const struct muster_socket *socket, char *out);
 /* Its address is counted: its owner is told when it is gone. -ENOMEM. */
 int muster__socket_set_visitor(struct muster_socket *socket, uint64_t visitor);
-void muster__socket_forget_ends(struct muster_socket *socket);
 
 /* No idle time-out. */
 void muster__socket_stop_idle(struct muster_socket *socket);
