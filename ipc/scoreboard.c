@@ -164,51 +164,48 @@ struct muster__slot *muster__scoreboard_slot(struct muster__scoreboard *board, i
 }
 
 /* A slot that is not taken is zero. */
+#define ADD_ALL(sum, board, member)                                                                                    \
+	for (unsigned slot_ = 0, high_ = atomic_load_explicit(&(board)->area->header.high, memory_order_relaxed);      \
+	     slot_ < high_; slot_++)                                                                                   \
+	(sum) += atomic_load_explicit(&(board)->area->slots[slot_].member, memory_order_relaxed)
+
 unsigned muster__scoreboard_sum(const struct muster__scoreboard *board)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), sum = 0, i;
+	unsigned sum = 0;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].open, memory_order_relaxed);
+	ADD_ALL(sum, board, open);
 	return sum;
 }
 
 unsigned muster__scoreboard_row_open(const struct muster__scoreboard *board, unsigned row)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), sum = 0, i;
+	unsigned sum = 0;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].rows[row].open, memory_order_relaxed);
+	ADD_ALL(sum, board, rows[row].open);
 	return sum;
 }
 
 uint64_t muster__scoreboard_row_accepted(const struct muster__scoreboard *board, unsigned row)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
 	uint64_t sum = board->retired[row].accepted;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].rows[row].accepted, memory_order_relaxed);
+	ADD_ALL(sum, board, rows[row].accepted);
 	return sum;
 }
 
 uint64_t muster__scoreboard_row_dropped(const struct muster__scoreboard *board, unsigned row)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
 	uint64_t sum = board->retired[row].dropped;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].rows[row].dropped, memory_order_relaxed);
+	ADD_ALL(sum, board, rows[row].dropped);
 	return sum;
 }
 
 uint64_t muster__scoreboard_accepted(const struct muster__scoreboard *board)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
 	uint64_t sum = board->accepted;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].accepted, memory_order_relaxed);
+	ADD_ALL(sum, board, accepted);
 	return sum;
 }
 
@@ -224,11 +221,9 @@ void muster__scoreboard_drop(struct muster__scoreboard *board, unsigned row)
 
 uint64_t muster__scoreboard_row_refused(const struct muster__scoreboard *board, unsigned row)
 {
-	unsigned high = atomic_load_explicit(&board->area->header.high, memory_order_relaxed), i;
 	uint64_t sum = board->retired[row].refused;
 
-	for (i = 0; i < high; i++)
-		sum += atomic_load_explicit(&board->area->slots[i].rows[row].refused, memory_order_relaxed);
+	ADD_ALL(sum, board, rows[row].refused);
 	return sum;
 }
 
