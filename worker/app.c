@@ -63,7 +63,6 @@ static int serve(struct muster_worker *self, const struct muster__app *app, cons
 	options.allow_half_open |= app->builtin == MUSTER__BUILTIN_PROXY;
 	server = muster_server_new(muster_worker_loop(self), &options);
 	err = context != NULL && server != NULL ? 0 : -ENOMEM;
-
 	if (err == 0) {
 		*context = (struct muster__app_server){ .app = app, .listener = listener, .self = self };
 		err = muster_server_on(server, &handlers[app->builtin], context);
@@ -72,7 +71,11 @@ static int serve(struct muster_worker *self, const struct muster__app *app, cons
 		free(context);
 		return err;
 	}
-	return muster_server_listen(server, &listener->listen);
+	err = muster_server_listen(server, &listener->listen);
+	/* It has never been open, and would have no on_close. */
+	if (err < 0)
+		muster_server_destroy(server);
+	return err;
 }
 
 int muster__app_run(struct muster_worker *self, const struct muster__app *app)
