@@ -177,6 +177,7 @@ END_TEST
 START_TEST(how_to_log_is_taken_as_far_as_it_means_something)
 {
 	muster__log_apply(parse("{\"level\":4,\"format\":2}"));
+	json_decref(json);
 	muster__log_apply(parse("{\"level\":5,\"format\":\"x\"}"));
 	ck_assert_int_eq(muster_log_level(), MUSTER_LOG_DEBUG);
 	ck_assert_int_eq(muster__log_format(), MUSTER__LOG_JSON);
