@@ -7,6 +7,7 @@
 #include "src/fd.h"
 
 #include <assert.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <muster/log.h>
 #include <muster/loop.h>
@@ -50,8 +51,19 @@ static void ignore(enum muster_log_level level, const char *line, void *data)
 
 static void turn(struct muster_loop *loop)
 {
-	muster_loop_stop(loop);
-	muster_loop_run(loop);
+	event_base_loop(muster_loop_base(loop), EVLOOP_NONBLOCK);
+}
+
+/* Handles that wait for their answers: one that goes at once, and one whose line is too long for that. */
+static void give_handles(struct muster__channel *channel)
+{
+	static char line[512 * 1024];
+	static const size_t lengths[] = { 8, sizeof line };
+	size_t i;
+
+	for (i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+		muster__channel_give_surely(channel, line, lengths[i], open("/dev/null", O_RDONLY | O_CLOEXEC),
+					    &(struct muster__sent){ 0 });
 }
 
 static void send_all(struct muster_loop *loop, int to, const uint8_t *bytes, size_t length)
@@ -85,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	muster_log_set_sink(ignore, NULL);
 	assert(loop != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	assert(muster__channel_init(&channel, loop, pair[0], &ops) == 0);
+	give_handles(&channel);
 	send_all(loop, pair[1], bytes, length);
 	close(pair[1]);
 	muster__channel_free(&channel);
