@@ -1,6 +1,7 @@
 #!/bin/sh
 # Check that docs/net.md, docs/cluster.md and docs/failures.md promise nothing unproved: each row of their tables names tests,
-# or says that it is not built, and each test that is named anywhere in them exists and belongs to a case.
+# or says that it is not built, and each test that is named anywhere in them exists and belongs to a case. And nothing that
+# the headers offer is left out: each public function is named, without its prefix and without "_sized".
 #
 #	`src/server: some_name`  is  START_TEST(some_name) in tests/src/test_server.c, with a tcase_add_*test for it
 #
@@ -60,6 +61,22 @@ check_page() {
 	fi
 }
 
+# functions - the public ones, as the pages name them.
+functions() {
+	[ -d include/muster ] || return 0
+	sed -n 's/^MUSTER_API [^(]*[ *]muster_\([a-z_0-9]*\)(.*/\1/p' include/muster/*.h | sed 's/_sized$//' | sort -u
+}
+
+# check_functions - adds to `missing`.
+check_functions() {
+	for function in $(functions); do
+		# shellcheck disable=SC2086 # $pages is a list
+		grep -Eq "\`(muster_)?${function}[\`,]" $pages && continue
+		echo "muster_$function: in none of $pages"
+		missing=$((missing + 1))
+	done
+}
+
 check() {
 	all=0
 	missing=0
@@ -67,6 +84,7 @@ check() {
 	for page in $pages; do
 		check_page "$page"
 	done
+	check_functions
 	echo "promises: $all rows, $missing missing"
 	[ "$missing" -eq 0 ] && [ "$empty" -eq 0 ]
 }
@@ -104,7 +122,7 @@ self_test() {
 	cd "$tree"
 	failed=0
 	ran=0
-	mkdir -p docs tests/src
+	mkdir -p docs tests/src include/muster
 	cat >tests/src/test_a.c <<-'EOT'
 		START_TEST(plain)
 		START_TEST(in_a_loop)
@@ -140,6 +158,11 @@ self_test() {
 	expect 1 'promises: 3 rows, 2 missing' 'gaps in the other page'
 	write_page docs/cluster.md
 	expect 1 'promises: 1 rows, 0 missing' 'another page without rows'
+	write_page docs/cluster.md '| a | `b_open` | `src/a: plain` |'
+	echo 'MUSTER_API struct b *muster_b_open_sized(int c);' >include/muster/b.h
+	expect 0 'promises: 2 rows, 0 missing' 'a function that is named'
+	echo 'MUSTER_API bool muster_b_ope(int c);' >>include/muster/b.h
+	expect 1 'promises: 2 rows, 1 missing' 'a function that is not named'
 	echo "promises: self-test of $ran pages: $failed failed"
 	[ "$failed" -eq 0 ]
 }
