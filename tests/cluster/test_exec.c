@@ -7,6 +7,7 @@
 #include "tests/support/suite.h"
 #include "tests/support/until.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -429,6 +430,36 @@ START_TEST(words_and_variables_and_directory_arrive)
 }
 END_TEST
 
+/* It tells who and where it is, and what it knows. */
+static const char tells[] =
+	"const limits = require('fs').readFileSync('/proc/self/limits', 'utf8');\n"
+	"console.log(process.getuid(), process.getgid(), process.cwd(), process.env.NAME, process.env.USER,\n"
+	"process.env.TEST_NAME, /open files +([0-9]+)/.exec(limits)[1], /core file size +([0-9]+)/.exec(limits)[1]);\n"
+	"require('net').createServer().listen(0, '127.0.0.1');\n";
+
+START_TEST(user_variables_directory_and_limits_hold_together)
+{
+	struct daemon *daemon;
+	struct passwd *nobody = getpwnam("nobody");
+	char told[512];
+
+	if (geteuid() != 0 || nobody == NULL)
+		return;
+	ck_assert_int_eq(chmod(folder_path("."), 0755), 0);
+	ck_assert_int_eq(mkdir(folder_path("app"), 0755), 0);
+	write_file("app/tells.js", tells, 0644);
+	daemon = daemon_start_with(
+		"'workers': 1, 'listeners': [], 'applications': { 'web': { 'exec': [ 'node', 'tells.js' ],"
+		"'user': 'nobody', 'directory': 'app', 'env': { 'NAME': 'a=b' }, 'clean_env': true,"
+		"'limits': { 'nofile': 128, 'core': 0 } } }",
+		&(struct daemon_start){ .variables = (const char *const[]){ "TEST_NAME=secret", NULL } });
+	snprintf(told, sizeof told, " web/0: %u %u %s a=b nobody undefined 128 0\n", nobody->pw_uid, nobody->pw_gid,
+		 folder_path("app"));
+	until(daemon_logged(daemon, told) == 1);
+	daemon_stop(daemon);
+}
+END_TEST
+
 START_TEST(a_program_by_its_path_is_that_in_the_folder_of_the_file)
 {
 	unsigned port = client_free_port();
@@ -511,6 +542,7 @@ static void add_life(Suite *suite)
 	tcase_add_test(tcase, programs_end_when_the_daemon_is_killed);
 	tcase = add_case(suite, "words");
 	tcase_add_test(tcase, words_and_variables_and_directory_arrive);
+	tcase_add_test(tcase, user_variables_directory_and_limits_hold_together);
 	tcase_add_test(tcase, a_program_by_its_path_is_that_in_the_folder_of_the_file);
 	tcase_add_test(tcase, a_program_is_looked_up_in_its_own_path);
 	tcase_add_test(tcase, what_a_program_says_goes_where_the_log_of_the_daemon_goes);

@@ -110,6 +110,17 @@ START_TEST(a_module_is_found_beside_its_configuration_wherever_that_is)
 }
 END_TEST
 
+START_TEST(a_module_is_ready_when_it_says_so_if_that_is_asked_for)
+{
+	struct daemon *daemon = daemon_configure(GOOD(", 'ready': 'message'"));
+
+	daemon_launch(daemon, NULL);
+	until(daemon_listener(daemon, "tcp", "workers") == 1);
+	ck_assert_uint_eq(daemon_ready(daemon), 0);
+	daemon_stop(daemon);
+}
+END_TEST
+
 /* ---- its end, and the next one */
 
 START_TEST(a_module_is_told_once_that_its_worker_leaves)
@@ -261,6 +272,7 @@ int main(void)
 	tcase_add_test(tcase, a_module_without_a_configuration_gets_an_empty_one);
 	tcase_add_test(tcase, a_module_is_loaded_after_privileges_are_dropped_and_in_its_directory);
 	tcase_add_test(tcase, a_module_is_found_beside_its_configuration_wherever_that_is);
+	tcase_add_test(tcase, a_module_is_ready_when_it_says_so_if_that_is_asked_for);
 	tcase_add_test(tcase, a_module_is_told_once_that_its_worker_leaves);
 	tcase_add_test(tcase, a_reload_loads_the_module_anew_with_its_new_configuration);
 	tcase = add_case(suite, "bad");

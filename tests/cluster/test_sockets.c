@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define PROGRAM TEST_BUILD_DIR "/tests/sockets/takes_sockets"
@@ -254,6 +255,28 @@ START_TEST(a_socket_may_change_from_a_program_to_a_builtin_and_back)
 }
 END_TEST
 
+/* The old daemon goes, and its programs with it; the socket stays as those find it who hold it. */
+START_TEST(an_upgrade_hands_the_sockets_to_new_programs)
+{
+	struct daemon *daemon =
+		daemon_start_with("'workers': 1, " TAKES(", 'READY=1'", ", 'ready': 'message'") LISTENERS,
+				  &(struct daemon_start){ .program = MUSTERD });
+	unsigned port = daemon_port(daemon, "tcp");
+	pid_t before = daemon->pid, old = (pid_t)daemon_worker(daemon, 0, "pid"), heir;
+
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	ck_assert_int_eq(kill(daemon->pid, SIGUSR2), 0);
+	until((heir = (pid_t)daemon_number(daemon, "pid")) > 0 && heir != before);
+	ck_assert_int_eq(process_wait(before), 0);
+	daemon->pid = heir;
+	ck_assert(!process_lives(old));
+	ck_assert_uint_eq(daemon_port(daemon, "tcp"), port);
+	ck_assert_int_eq(atoi(ask(daemon, "pid")), daemon_worker(daemon, 0, "pid"));
+	ck_assert_str_eq(ask(daemon, "blocks"), "yes");
+	daemon_stop(daemon);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sockets");
@@ -273,6 +296,7 @@ int main(void)
 	tcase_add_test(tcase, a_program_that_ignores_sigterm_is_killed);
 	tcase_add_test(tcase, a_drain_ends_programs_by_sigterm);
 	tcase_add_test(tcase, a_reload_replaces_programs_once_the_new_ones_are_ready);
+	tcase_add_test(tcase, an_upgrade_hands_the_sockets_to_new_programs);
 	tcase_add_test(tcase, a_socket_may_change_from_a_program_to_a_builtin_and_back);
 	return run_suite(suite);
 }

@@ -35,6 +35,8 @@ static void on_data(struct muster_socket *socket, const void *bytes, size_t leng
 
 	(void)data;
 	memcpy(question, bytes, length < sizeof question ? length : sizeof question - 1);
+	if (strncmp(question, "ready", 5) == 0)
+		muster_worker_ready(muster_worker_self());
 	if (strncmp(question, "stay", 4) == 0) {
 		last = socket;
 		muster_socket_write(socket, "staying", 7);
