@@ -51,7 +51,7 @@ static struct muster_module_context *context_of(const struct muster__app *app)
 {
 	size_t count = app->listener_count, i;
 	struct muster_module_context *context =
-		calloc(1, sizeof *context + count * (sizeof **context->listeners + sizeof *context->listeners));
+		calloc(1, sizeof *context + count * (sizeof(struct muster_module_listener) + sizeof(void *)));
 	struct muster_module_listener *listeners = (void *)(context + 1);
 	const struct muster_module_listener **list = (void *)(listeners + count);
 
