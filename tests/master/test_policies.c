@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MOST 512
@@ -422,17 +423,29 @@ START_TEST(a_shared_socket_is_shared_evenly)
 }
 END_TEST
 
-/* How even depends on who gets a processor. Without a turn for each, one or two workers would get nearly all. */
+static bool is_fair(unsigned workers, unsigned share)
+{
+	while (workers > 0 && served[workers] >= share)
+		workers--;
+	return workers == 0;
+}
+
+/*
+ * How even depends on who gets a processor, and on a busy machine one may get none for as long as all of a wave takes. Without
+ * a turn for each, one or two workers would get nearly all of any.
+ */
 START_TEST(of_many_at_once_every_worker_gets_its_share)
 {
 	struct muster_cluster *cluster = cluster_with(MUSTER_POLICY_SHARED, 4);
-	unsigned id;
+	unsigned waves = 0;
 
-	connect_all(400);
-	greet_all(400);
-	for (id = 1; id <= 4; id++)
-		ck_assert_uint_ge(served[id], 400 / 4 / 4);
-	close_all(400);
+	do {
+		ck_assert_uint_lt(waves++, 8);
+		memset(served, 0, sizeof served);
+		connect_all(400);
+		greet_all(400);
+		close_all(400);
+	} while (!is_fair(4, 400 / 4 / 4));
 	close_cluster(cluster, &counts);
 }
 END_TEST
