@@ -52,6 +52,7 @@ struct muster__channel {
 	struct muster__chunks chunks;
 	struct muster__chunk *spare; /* room made for a handle that is about to be given away */
 	size_t queued;
+	size_t max_queued;              /* for messages of the user's; 0: as much as for all */
 	size_t plain_since_fd;          /* bytes since the last descriptor: see muster__channel_try */
 	bool alone;                     /* ... and the one under way must stay alone until its answer */
 	struct muster__tickets tickets; /* handles sent and not answered, oldest first */

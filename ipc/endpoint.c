@@ -75,6 +75,11 @@ bool muster_channel_needs_drain(const struct muster_channel *channel)
 	return muster__channel_needs_drain(channel->wire);
 }
 
+void muster_channel_set_max_queued(struct muster_channel *channel, size_t bytes)
+{
+	channel->wire->max_queued = bytes;
+}
+
 /* As in Node: from then on it is the caller's decision, and no longer follows who listens. */
 void muster_channel_ref(struct muster_channel *channel)
 {

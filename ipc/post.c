@@ -215,6 +215,12 @@ static int find_ends(const struct muster__channel *wire, const struct muster_mes
 	return draft->ends != NULL ? 0 : -ENOMEM;
 }
 
+/* What the library itself has to say is not held up by a limit of the user's. */
+static int check_room(const struct muster__channel *wire, const struct draft *draft)
+{
+	return wire->max_queued != 0 && wire->queued + draft->length > wire->max_queued ? -ENOBUFS : 0;
+}
+
 int muster__post_send(struct muster__channel *wire, const struct muster_message *message, size_t size)
 {
 	struct draft draft = { 0 };
@@ -232,6 +238,8 @@ int muster__post_send(struct muster__channel *wire, const struct muster_message 
 		err = find_list(wire, &mine, &draft);
 	if (err == 0)
 		err = make_line(&mine, &draft);
+	if (err == 0)
+		err = check_room(wire, &draft);
 	err = err == 0 ? send_draft(wire, &mine, &draft) : refuse(&mine, err);
 	if (draft.list != NULL)
 		muster__sent_list_settle(draft.list);

@@ -125,6 +125,9 @@ MUSTER_API bool muster_channel_is_connected(const struct muster_channel *channel
 /* More than 128 KiB are queued; on_drain will come. */
 MUSTER_API bool muster_channel_needs_drain(const struct muster_channel *channel);
 
+/* No message is sent while more than so many bytes would be queued: -ENOBUFS. 0 and at most is 64 MiB. */
+MUSTER_API void muster_channel_set_max_queued(struct muster_channel *channel, size_t bytes);
+
 /* Whether the channel alone keeps its loop running. */
 MUSTER_API void muster_channel_ref(struct muster_channel *channel);
 MUSTER_API void muster_channel_unref(struct muster_channel *channel);

@@ -818,6 +818,25 @@ START_TEST(a_peer_that_does_not_read_is_ENOBUFS_in_the_end)
 }
 END_TEST
 
+START_TEST(how_much_may_be_queued_can_be_set)
+{
+	size_t length = 1024 * 1024;
+	char *text = long_string(length);
+	struct muster_message message = { .text = text, .length = length, .handle_type = MUSTER_HANDLE_FD };
+
+	open_left();
+	muster_channel_set_max_queued(left, length);
+	ck_assert_int_eq(say(left, "\"a little\""), 0);
+	message.handle.fd = dup(STDIN_FILENO);
+	ck_assert_int_eq(muster_channel_send(left, &message), -ENOBUFS);
+	muster_channel_set_max_queued(left, 0);
+	message.handle_type = MUSTER_HANDLE_NONE;
+	ck_assert_int_eq(muster_channel_send(left, &message), 0);
+	free(text);
+	leave();
+}
+END_TEST
+
 /* ---- its end */
 
 START_TEST(disconnect_sends_what_is_queued_and_tells_once)
@@ -1102,6 +1121,7 @@ int main(void)
 	tcase_add_test(full, on_drain_follows_also_where_the_kernel_takes_all_at_once);
 	tcase_add_test(full, little_that_is_queued_tells_nothing);
 	tcase_add_test(full, a_peer_that_does_not_read_is_ENOBUFS_in_the_end);
+	tcase_add_test(full, how_much_may_be_queued_can_be_set);
 	tcase_add_test(life, disconnect_sends_what_is_queued_and_tells_once);
 	tcase_add_test(life, a_handle_that_is_queued_goes_before_the_end);
 	tcase_add_test(life, nothing_can_be_asked_of_a_channel_twice);
