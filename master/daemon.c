@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,14 +95,14 @@ void muster__daemon_normalise(void)
 pid_t muster__daemon_read_pid(const char *path)
 {
 	FILE *stream = fopen(path, "re");
-	int pid = -1;
+	char line[32] = "";
+	long pid;
 
 	if (stream == NULL)
 		return -1;
-	if (fscanf(stream, "%d", &pid) != 1)
-		pid = -1;
+	pid = fgets(line, sizeof line, stream) != NULL ? strtol(line, NULL, 10) : 0;
 	fclose(stream);
-	return pid;
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -1;
 }
 
 /* A full disk must leave the old file or none, never an empty one. */
