@@ -30,12 +30,10 @@ static void on_listening(struct muster_server *server, void *data)
 	struct muster_address address;
 
 	service->bound = fd < 0 ? NULL : evhttp_accept_socket_with_handle(service->http, fd);
-	if (service->bound == NULL) {
+	if (service->bound == NULL)
 		muster_server_close(server);
-		return;
-	}
-	muster_server_address(server, &address);
-	printf("worker %u listening on port %u\n", muster_worker_id(muster_worker_self()), address.port);
+	else if (muster_server_address(server, &address) == 0)
+		printf("worker %u listening on port %u\n", muster_worker_id(muster_worker_self()), address.port);
 	fflush(stdout);
 }
 

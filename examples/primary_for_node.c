@@ -49,14 +49,13 @@ static int primary(const char *script, const char *port)
 {
 	static const struct muster_worker_handlers on = { .on_listening = on_listening };
 	const char *const again[] = { "/proc/self/exe", script, NULL };
-	char text[32];
-	const char *const in_node[] = { text, "IN=node", NULL }, *const in_c[] = { text, "IN=C", NULL };
+	const char *const in_node[] = { "IN=node", NULL }, *const in_c[] = { "IN=C", NULL };
 	struct muster_cluster_options options = { .exec = again, .respawn = true };
 	struct muster_loop *loop = muster_loop_new();
 	struct muster_cluster *cluster = loop ? muster_cluster_new(loop, &options) : NULL;
 	int err = cluster ? muster_cluster_on(cluster, &on, NULL) : -ENOMEM;
 
-	snprintf(text, sizeof text, "PORT=%s", port);
+	setenv("PORT", port, 1); /* for both workers */
 	if (err == 0)
 		err = muster_cluster_fork(cluster, in_node, NULL);
 	if (err == 0)
