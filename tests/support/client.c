@@ -105,16 +105,24 @@ int client_connect_path(const char *path)
 	return fd;
 }
 
-int client_try_port(unsigned port)
+int client_knock_port(unsigned port)
 {
 	struct target target;
 	int fd, err;
 
 	target_ip(&target, "127.0.0.1", port);
 	err = try_target(&target, &fd);
-	if (err == 0)
-		close(fd);
-	return err;
+	return err == 0 ? fd : err;
+}
+
+int client_try_port(unsigned port)
+{
+	int fd = client_knock_port(port);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 int client_try_path(const char *path)

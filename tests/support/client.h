@@ -19,6 +19,9 @@ void client_expect_end(int fd);
 void client_reset(int fd);       /* close with a reset instead of a FIN */
 unsigned client_waiting(int fd); /* bytes that could be received now */
 
+/* Connected to 127.0.0.1, or -errno. */
+int client_knock_port(unsigned port);
+
 /* -errno of connecting there, 0 if it worked (and the connection is closed again). */
 int client_try_port(unsigned port);
 int client_try_path(const char *path);
