@@ -23,7 +23,8 @@ struct muster__self {
 	uint64_t received;                         /* hand-overs so far: the number of the last */
 	struct muster__limit limits[MUSTER__ROWS]; /* by row */
 	unsigned most;                             /* connections of this worker, of all its servers; 0 is no limit */
-	bool refused; /* a connection, for want of room: the primary is told when there is some */
+	bool refused;             /* a connection, for want of room: the primary is told when there is some */
+	bool leave_due, stop_due; /* the user wants it, and the turn ends with it */
 	bool leaving;
 	bool asked_to_leave; /* by the primary: nothing is to be announced */
 	unsigned closing;    /* servers that still have connections */

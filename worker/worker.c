@@ -196,16 +196,19 @@ static const struct muster__channel_ops channel_ops = { on_line, NULL, on_draine
 
 /* ---- the peer */
 
+/* From the end of the turn: what is queued for its servers is taken in, and that calls back. */
 static int self_disconnect(struct muster_worker *worker)
 {
-	leave(muster__self_of(worker));
+	muster__self_of(worker)->leave_due = true;
+	muster__object_wake(&worker->object);
 	return 0;
 }
 
 static int self_kill(struct muster_worker *worker, int signal)
 {
 	(void)signal;
-	stop(muster__self_of(worker));
+	muster__self_of(worker)->stop_due = true;
+	muster__object_wake(&worker->object);
 	return 0;
 }
 
@@ -249,7 +252,13 @@ static const struct muster__peer_ops peer_ops = {
 
 static void self_turn(struct muster__object *object)
 {
-	(void)object;
+	struct muster__self *self = muster__self_of(MUSTER__CONTAINER(object, struct muster_worker, object));
+
+	if (self->stop_due)
+		stop(self);
+	else if (self->leave_due)
+		leave(self);
+	self->stop_due = self->leave_due = false;
 }
 
 static void self_abandon(struct muster__object *object)

@@ -360,6 +360,58 @@ START_TEST(a_worker_is_told_once_when_its_channel_closes)
 }
 END_TEST
 
+static unsigned *taken_in;
+static bool inside;
+
+static void take_in(struct muster_server *server, struct muster_socket *socket, void *data)
+{
+	(void)server, (void)data;
+	if (inside)
+		_exit(9);
+	++*taken_in;
+	muster_socket_destroy(socket, 0);
+}
+
+/* A client is in the queue, and has not been accepted. */
+static void leave_at_once(struct muster_server *server, void *data)
+{
+	struct muster_address address;
+
+	if (muster_server_address(server, &address) < 0)
+		_exit(8);
+	client_connect_port(address.port);
+	inside = true;
+	muster_worker_disconnect(data);
+	inside = false;
+}
+
+static int serve_one_and_leave(struct muster_worker *self, void *data)
+{
+	static const struct muster_server_handlers on = { .on_listening = leave_at_once, .on_connection = take_in };
+	struct muster_listen_options options = { .host = "127.0.0.1", .policy = MUSTER_POLICY_SHARED };
+	struct muster_server *server = muster_server_new(muster_worker_loop(self), NULL);
+
+	(void)data;
+	muster_server_on(server, &on, self);
+	return muster_server_listen(server, &options);
+}
+
+START_TEST(disconnect_takes_in_what_is_queued_and_not_from_inside_the_call)
+{
+	struct muster_cluster *cluster;
+
+	taken_in = mmap(NULL, sizeof *taken_in, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(taken_in, MAP_FAILED);
+	cluster = start_one(serve_one_and_leave, NULL);
+	run_dry(test_loop);
+	ck_assert_int_eq(counts.code, 0);
+	ck_assert(counts.willing);
+	ck_assert_uint_eq(*taken_in, 1);
+	close_cluster(cluster, &counts);
+	munmap(taken_in, sizeof *taken_in);
+}
+END_TEST
+
 /* ---- A rogue: it writes to its channel what it likes. */
 
 static const char *rogue_text;
@@ -525,6 +577,7 @@ int main(void)
 	TCase *rogues = add_loop_case(suite, "rogue");
 
 	tcase_add_test(messages, any_json_value_goes_there_and_back);
+	tcase_add_test(alive, disconnect_takes_in_what_is_queued_and_not_from_inside_the_call);
 	tcase_add_test(messages, text_that_is_json_already_may_be_sent);
 	tcase_add_test(messages, what_is_no_message_is_refused_at_once);
 	tcase_add_test(messages, thousands_of_messages_keep_their_order);
