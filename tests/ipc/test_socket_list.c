@@ -1,4 +1,5 @@
 /* tests/ipc/test_socket_list.c - connections that a server gave to other processes: counted, and waited for. */
+#include "ipc/fdpass.h"
 #include "tests/support/channels.h"
 #include "tests/support/client.h"
 #include "tests/support/counts.h"
@@ -538,19 +539,25 @@ END_TEST
 
 START_TEST(each_who_asked_to_be_told_of_the_end_is_told_once)
 {
-	begin(true);
-	ck_assert_int_eq(muster_channel_on(right, &taking, NULL), 0);
-	sent();
-	/* The server asks when it closes, and once more after it has listened again and closed. */
-	ck_assert_int_eq(muster_server_close(server), 0);
+	static const char line[] = "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":1,\"key\":\"k\"}\n";
+	int ends[2];
+
+	begin(false);
+	ck_assert_int_eq(muster_channel_on(left, &taking, NULL), 0);
+	client_pair_local(ends);
+	ck_assert_int_eq(muster__fdpass_send(peer, line, sizeof line - 1, ends[0]), sizeof line - 1);
+	close(ends[0]);
+	hear("NODE_HANDLE_ACK");
+	client_send_text(peer, "{\"cmd\":\"NODE_SOCKET_NOTIFY_CLOSE\",\"key\":\"k\"}\n"
+			       "{\"cmd\":\"NODE_SOCKET_NOTIFY_CLOSE\",\"key\":\"k\"}\n");
 	run_until_idle(test_loop);
-	ck_assert_int_eq(muster_server_listen(server, &(struct muster_listen_options){ .host = "127.0.0.1" }), 0);
-	run_until_count(test_loop, here.listening, 2);
-	ck_assert_int_eq(muster_server_close(server), 0);
-	run_until_idle(test_loop);
-	ck_assert_uint_eq(here.close, 0);
+	ck_assert_uint_eq(client_waiting(peer), 0);
 	close_there(0);
-	run_until_count(test_loop, here.close, 1);
+	hear("{\"cmd\":\"NODE_SOCKET_ALL_CLOSED\",\"key\":\"k\"}\n");
+	hear("{\"cmd\":\"NODE_SOCKET_ALL_CLOSED\",\"key\":\"k\"}\n");
+	run_until_idle(test_loop);
+	ck_assert_uint_eq(client_waiting(peer), 0);
+	close(ends[1]);
 	end();
 }
 END_TEST
