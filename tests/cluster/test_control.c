@@ -20,11 +20,6 @@
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 #define QUESTION "{\"command\":\"status\"}\n"
 
-static void has(const char *text, const char *part)
-{
-	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text);
-}
-
 /* ---- musterctl */
 
 START_TEST(status_tells_of_workers_and_listeners_in_lines)
@@ -37,12 +32,12 @@ START_TEST(status_tells_of_workers_and_listeners_in_lines)
 	ck_assert_int_eq(ended.status, 0);
 	ck_assert_str_eq(ended.err, "");
 	snprintf(text, sizeof text, "pid %d, serving, up ", (int)daemon->pid);
-	has(ended.out, text);
+	expect_part(ended.out, text);
 	snprintf(text, sizeof text, "echo            1 %8ld  ready", daemon_worker(daemon, 1, "pid"));
-	has(ended.out, text);
+	expect_part(ended.out, text);
 	snprintf(text, sizeof text, "tcp          127.0.0.1:%-5u", daemon_port(daemon, "tcp"));
-	has(ended.out, text);
-	has(ended.out, "least-connections");
+	expect_part(ended.out, text);
+	expect_part(ended.out, "least-connections");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -91,7 +86,7 @@ START_TEST(musterctl_finds_the_daemon_by_its_configuration)
 
 	run(&ended, MUSTERCTL, "-c", daemon->file, "status");
 	ck_assert_msg(ended.status == 0, "%s", ended.err);
-	has(ended.out, "serving");
+	expect_part(ended.out, "serving");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -103,8 +98,8 @@ START_TEST(without_a_daemon_musterctl_names_the_socket_and_a_remedy)
 	run(&ended, MUSTERCTL, "-s", folder_path("nobody"), "status");
 	ck_assert_int_eq(ended.status, 3);
 	ck_assert_str_eq(ended.out, "");
-	has(ended.err, folder_path("nobody"));
-	has(ended.err, "is musterd running?");
+	expect_part(ended.err, folder_path("nobody"));
+	expect_part(ended.err, "is musterd running?");
 }
 END_TEST
 
@@ -118,8 +113,8 @@ START_TEST(with_a_dead_daemon_musterctl_names_the_same_remedy)
 	ck_assert_int_eq(daemon_wait(daemon), 128 + SIGKILL);
 	run(&ended, MUSTERCTL, "-s", daemon->control, "status");
 	ck_assert_int_eq(ended.status, 3);
-	has(ended.err, daemon->control);
-	has(ended.err, "is musterd running?");
+	expect_part(ended.err, daemon->control);
+	expect_part(ended.err, "is musterd running?");
 	daemon_free(daemon);
 }
 END_TEST
@@ -144,7 +139,7 @@ START_TEST(musterctl_says_what_is_wrong_with_its_words)
 	run(&ended, MUSTERCTL, words[0], words[1], words[2], words[3]);
 	ck_assert_int_eq(ended.status, 2);
 	ck_assert_str_eq(ended.out, "");
-	has(ended.err, bad_words[_i].said);
+	expect_part(ended.err, bad_words[_i].said);
 }
 END_TEST
 
@@ -154,10 +149,10 @@ START_TEST(musterctl_explains_itself)
 
 	run(&ended, MUSTERCTL, "--help");
 	ck_assert_int_eq(ended.status, 0);
-	has(ended.out, "usage: musterctl");
+	expect_part(ended.out, "usage: musterctl");
 	run(&ended, MUSTERCTL, "--version");
 	ck_assert_int_eq(ended.status, 0);
-	has(ended.out, "musterctl ");
+	expect_part(ended.out, "musterctl ");
 }
 END_TEST
 
@@ -193,7 +188,7 @@ START_TEST(an_answer_that_is_none_is_a_failure)
 
 	run(&ended, MUSTERCTL, "-s", folder_path("other"), "status");
 	ck_assert_msg(ended.status == 3, "%d: %s%s", ended.status, ended.out, ended.err);
-	has(ended.err, folder_path("other"));
+	expect_part(ended.err, folder_path("other"));
 	ck_assert_int_eq(process_wait(child), 0);
 }
 END_TEST
@@ -246,8 +241,8 @@ START_TEST(a_second_daemon_at_the_same_control_socket_fails_and_names_it)
 
 	run(&ended, MUSTERD, "-c", daemon->file);
 	ck_assert_int_eq(ended.status, 1);
-	has(ended.err, daemon->control);
-	has(ended.err, "Address already in use");
+	expect_part(ended.err, daemon->control);
+	expect_part(ended.err, "Address already in use");
 	ck_assert_int_eq(daemon_number(daemon, "pid"), daemon->pid);
 	daemon_stop(daemon);
 }
@@ -264,7 +259,7 @@ START_TEST(a_file_in_the_place_of_the_control_socket_is_left_alone)
 	fclose(stream);
 	run(&ended, MUSTERD, "-c", daemon->file);
 	ck_assert_int_eq(ended.status, 1);
-	has(ended.err, daemon->control);
+	expect_part(ended.err, daemon->control);
 	ck_assert_int_eq(lstat(daemon->control, &status), 0);
 	ck_assert(S_ISREG(status.st_mode) && status.st_size == 4);
 	daemon_free(daemon);
@@ -324,7 +319,7 @@ START_TEST(a_bad_question_is_answered_with_what_is_wrong)
 
 	client_send_text(fd, bad_questions[_i].question);
 	client_receive_all(fd, answer, sizeof answer - 1);
-	has(answer, bad_questions[_i].answer);
+	expect_part(answer, bad_questions[_i].answer);
 	close(fd);
 	daemon_stop(daemon);
 }
@@ -344,7 +339,7 @@ START_TEST(a_question_that_is_too_long_is_cut_off)
 		sent = send(fd, piece, sizeof piece, MSG_NOSIGNAL | MSG_DONTWAIT);
 	ck_assert(errno == EPIPE || errno == EAGAIN || errno == ECONNRESET);
 	if (recv(fd, answer, sizeof answer - 1, 0) > 0)
-		has(answer, "too long");
+		expect_part(answer, "too long");
 	close(fd);
 	ck_assert_uint_eq(process_descriptors(daemon->pid), before);
 	daemon_stop(daemon);
@@ -361,7 +356,7 @@ START_TEST(a_question_may_come_byte_by_byte)
 	for (i = 0; i < strlen(QUESTION); i++)
 		client_send(fd, &QUESTION[i], 1);
 	client_receive_all(fd, answer, sizeof answer - 1);
-	has(answer, "serving");
+	expect_part(answer, "serving");
 	close(fd);
 	daemon_stop(daemon);
 }

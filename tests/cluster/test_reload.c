@@ -40,25 +40,6 @@ static const char *const queues[] = {
 	ECHO("1", ", 'policy': 'exclusive'"),
 };
 
-static void has(const char *text, const char *part)
-{
-	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text);
-}
-
-static void talk(int fd, const char *text)
-{
-	client_send_text(fd, text);
-	client_expect_text(fd, text);
-}
-
-static int connected(unsigned port)
-{
-	int fd = client_connect_port(port);
-
-	talk(fd, "hello");
-	return fd;
-}
-
 static void hang_up(const struct daemon *daemon)
 {
 	ck_assert_int_eq(kill(daemon->pid, SIGHUP), 0);
@@ -136,18 +117,18 @@ START_TEST(a_reload_keeps_sockets_connections_and_counts)
 	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid);
 	ino_t inode = socket_of(daemon->pid, port);
 	pid_t worker = (pid_t)daemon_worker(daemon, 0, "pid");
-	int fd = connected(port), other;
+	int fd = client_connected(port), other;
 
 	hang_up(daemon);
 	until(daemon_number(daemon, "generation") == 2);
 	ck_assert_uint_eq(daemon_port(daemon, "tcp"), port);
 	ck_assert(socket_of(daemon->pid, port) == inode);
-	talk(fd, "still there?");
-	other = connected(port);
+	client_talk(fd, "still there?");
+	other = client_connected(port);
 	ck_assert_int_eq(daemon_listener(daemon, "tcp", "accepted"), 2);
 	ck_assert_int_eq(daemon_listener(daemon, "tcp", "connections"), 2);
 	ck_assert_int_eq(daemon_number(daemon, "connections"), 2);
-	talk(fd, "and now?");
+	client_talk(fd, "and now?");
 	close(fd);
 	close(other);
 	until(generations(daemon) == 1);
@@ -209,7 +190,7 @@ START_TEST(what_waits_for_a_worker_too_many_is_served_by_those_that_are_left)
 		kill(workers[i], SIGKILL);
 	until(generations(daemon) == 1);
 	ck_assert_uint_lt(process_descriptors(daemon->pid), descriptors);
-	close(connected(port));
+	close(client_connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -256,7 +237,7 @@ START_TEST(a_generation_that_fails_leaves_its_sockets_to_the_one_before)
 							 "'echo': { 'exec': ['/bin/sleep', '1000'], 'workers': 4 } }"));
 	reload_fails(daemon);
 	for (i = 0; i < 50; i++)
-		close(connected(port));
+		close(client_connected(port));
 	until(generations(daemon) == 1);
 	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors);
 	daemon_stop(daemon);
@@ -270,8 +251,8 @@ START_TEST(a_change_from_reuse_port_or_to_it_needs_a_restart)
 
 	daemon_rewrite(daemon, ECHO("1", ""));
 	reload_fails(daemon);
-	has(last_failure(daemon), "EADDRINUSE");
-	close(connected(port));
+	expect_part(last_failure(daemon), "EADDRINUSE");
+	close(client_connected(port));
 	daemon_stop(daemon);
 
 	daemon = daemon_start(ECHO("1", ""));
@@ -279,7 +260,7 @@ START_TEST(a_change_from_reuse_port_or_to_it_needs_a_restart)
 	daemon_rewrite(daemon, ECHO("1", ", 'policy': 'reuse-port'"));
 	reload_to(daemon, 2);
 	ck_assert_uint_eq(daemon_logged(daemon, "it is shared instead"), 1);
-	close(connected(port));
+	close(client_connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -288,16 +269,16 @@ START_TEST(a_limit_counts_the_connections_of_all_generations)
 {
 	struct daemon *daemon = daemon_start(ECHO("1", ", 'max_connections': 2"));
 	unsigned port = daemon_port(daemon, "tcp");
-	int first = connected(port), second, third;
+	int first = client_connected(port), second, third;
 
 	hang_up(daemon);
 	until(daemon_number(daemon, "generation") == 2);
-	second = connected(port);
+	second = client_connected(port);
 	third = client_connect_port(port);
 	client_send_text(third, "hello");
 	ck_assert_int_eq(daemon_listener(daemon, "tcp", "connections"), 2);
-	talk(first, "still there?");
-	talk(second, "and you?");
+	client_talk(first, "still there?");
+	client_talk(second, "and you?");
 	ck_assert_uint_eq(client_waiting(third), 0);
 	close(first);
 	client_expect_text(third, "hello");
@@ -317,7 +298,7 @@ START_TEST(listeners_come_go_and_change_their_application)
 	struct stat before, after;
 	int fd = client_connect_path(folder_path("old.sock"));
 
-	talk(fd, "hello");
+	client_talk(fd, "hello");
 	ck_assert_int_eq(lstat(folder_path("kept.sock"), &before), 0);
 	daemon_rewrite(
 		daemon,
@@ -328,15 +309,15 @@ START_TEST(listeners_come_go_and_change_their_application)
 	hang_up(daemon);
 	until(daemon_number(daemon, "generation") == 2);
 	ck_assert_int_eq(access(folder_path("old.sock"), F_OK), -1);
-	talk(fd, "still there?");
+	client_talk(fd, "still there?");
 	close(fd);
 	ck_assert_int_eq(lstat(folder_path("kept.sock"), &after), 0);
 	ck_assert(after.st_ino == before.st_ino);
 	fd = client_connect_path(folder_path("new.sock"));
-	talk(fd, "hello");
+	client_talk(fd, "hello");
 	close(fd);
 	fd = client_connect_path(folder_path("kept.sock"));
-	talk(fd, "hello");
+	client_talk(fd, "hello");
 	close(fd);
 	ck_assert_uint_eq(daemon_port(daemon, "tcp"), port);
 	until(generations(daemon) == 1);
@@ -454,18 +435,18 @@ START_TEST(a_reload_that_fails_changes_nothing_and_says_why)
 	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid);
 	ino_t inode = socket_of(daemon->pid, port);
 	pid_t worker = (pid_t)daemon_worker(daemon, 1, "pid");
-	int fd = connected(port);
+	int fd = client_connected(port);
 
 	daemon_rewrite(daemon, broken[_i].text);
 	reload_fails(daemon);
-	has(last_failure(daemon), broken[_i].said);
+	expect_part(last_failure(daemon), broken[_i].said);
 	ck_assert_uint_ge(daemon_logged(daemon, broken[_i].said), 1);
 	ck_assert_int_eq(daemon_number(daemon, "generation"), 1);
 	ck_assert_int_eq(daemon_worker(daemon, 1, "pid"), worker);
 	ck_assert(socket_of(daemon->pid, port) == inode);
-	talk(fd, "still there?");
+	client_talk(fd, "still there?");
 	close(fd);
-	close(connected(port));
+	close(client_connected(port));
 	until(generations(daemon) == 1);
 	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors);
 	/* The next one finds nothing of it. */
@@ -492,7 +473,7 @@ START_TEST(a_busy_port_refuses_a_reload_and_leaves_paths_alone)
 		 daemon_port(other, "tcp"));
 	daemon_rewrite(daemon, text);
 	reload_fails(daemon);
-	has(last_failure(daemon), "listener busy: bind EADDRINUSE");
+	expect_part(last_failure(daemon), "listener busy: bind EADDRINUSE");
 	until(generations(daemon) == 1);
 	ck_assert_int_eq(access(folder_path("a.sock"), F_OK), 0);
 	ck_assert_int_eq(access(folder_path("b.sock"), F_OK), -1);
@@ -530,13 +511,13 @@ START_TEST(generations_that_drain_are_bounded)
 	int fds[12], i;
 
 	for (i = 0; i < 12; i++) {
-		fds[i] = connected(port);
+		fds[i] = client_connected(port);
 		hang_up(daemon);
 		until(daemon_number(daemon, "generation") == i + 2);
 		ck_assert_uint_le(generations(daemon), 1 + 16 + 1);
 	}
 	client_expect_end(fds[0]);
-	talk(fds[11], "still there?");
+	client_talk(fds[11], "still there?");
 	for (i = 0; i < 12; i++)
 		close(fds[i]);
 	until(generations(daemon) == 1);

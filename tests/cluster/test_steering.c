@@ -19,11 +19,6 @@
 
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 
-static void has(const char *text, const char *part)
-{
-	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text);
-}
-
 /* musterctl, with status `expected`; what it printed lasts until the next. */
 static const struct ended *steer(const struct daemon *daemon, int expected, const char *a, const char *b, const char *c)
 {
@@ -43,7 +38,7 @@ START_TEST(a_reload_that_waits_returns_when_the_new_generation_serves)
 	daemon_rewrite(daemon, ECHO("2", ""));
 	ck_assert_str_eq(steer(daemon, 0, "reload", "--wait", NULL)->out, "");
 	ck_assert_int_eq(daemon_number(daemon, "generation"), 2);
-	has(steer(daemon, 0, "status", NULL, NULL)->out, "generation 2");
+	expect_part(steer(daemon, 0, "status", NULL, NULL)->out, "generation 2");
 	until(daemon_ready(daemon) == 2);
 	daemon_stop(daemon);
 }
@@ -56,9 +51,9 @@ START_TEST(a_reload_that_does_not_wait_still_tells_what_is_wrong_with_the_file)
 
 	daemon_rewrite(daemon, "'wrokers': 1, " ECHO("1", "") ", 'limits': 3");
 	ended = steer(daemon, 1, "reload", NULL, NULL);
-	has(ended->err, "did you mean \"workers\"?");
-	has(ended->err, "limits: expected an object, found 3");
-	has(steer(daemon, 0, "status", NULL, NULL)->out, "the last reload failed: ");
+	expect_part(ended->err, "did you mean \"workers\"?");
+	expect_part(ended->err, "limits: expected an object, found 3");
+	expect_part(steer(daemon, 0, "status", NULL, NULL)->out, "the last reload failed: ");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -73,7 +68,7 @@ START_TEST(whoever_waits_is_told_that_the_workers_were_never_ready)
 	struct daemon *daemon = daemon_start(ECHO("1", ""));
 
 	daemon_rewrite(daemon, NEVER_READY);
-	has(steer(daemon, 1, "reload", "--wait", NULL)->err, "the workers were not ready within 400 ms");
+	expect_part(steer(daemon, 1, "reload", "--wait", NULL)->err, "the workers were not ready within 400 ms");
 	ck_assert_int_eq(daemon_number(daemon, "generation"), 1);
 	daemon_stop(daemon);
 }
@@ -183,11 +178,11 @@ START_TEST(workers_and_listeners_can_be_seen_alone)
 	const struct ended *ended = steer(daemon, 0, "workers", NULL, NULL);
 	json_t *json;
 
-	has(ended->out, "ready");
+	expect_part(ended->out, "ready");
 	ck_assert_ptr_null(strstr(ended->out, "127.0.0.1"));
 	ended = steer(daemon, 0, "listeners", NULL, NULL);
-	has(ended->out, "127.0.0.1");
-	has(ended->out, "  dropped  refused\n");
+	expect_part(ended->out, "127.0.0.1");
+	expect_part(ended->out, "  dropped  refused\n");
 	ck_assert_ptr_null(strstr(ended->out, "ready"));
 	json = json_loads(steer(daemon, 0, "--json", "workers", NULL)->out, 0, NULL);
 	ck_assert_uint_eq(json_array_size(json), 2);
@@ -208,8 +203,8 @@ START_TEST(the_configuration_at_work_is_a_configuration)
 	run(&dumped, MUSTERD, "-c", path, "--dump");
 	ck_assert_msg(dumped.status == 0, "%s", dumped.err);
 	ck_assert_str_eq(dumped.out, steer(daemon, 0, "config", NULL, NULL)->out);
-	has(dumped.out, "\"level\": \"warn\"");
-	has(dumped.out, "\"drain_timeout_ms\": 30000");
+	expect_part(dumped.out, "\"level\": \"warn\"");
+	expect_part(dumped.out, "\"drain_timeout_ms\": 30000");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -258,9 +253,9 @@ START_TEST(an_application_is_scaled_until_the_next_reload)
 	until(daemon_ready(daemon) == 1);
 	steer(daemon, 0, "reload", "--wait", NULL);
 	until(daemon_ready(daemon) == 2);
-	has(steer(daemon, 1, "scale", "ehco", "1")->err, "no application has this name");
-	has(steer(daemon, 1, "scale", "0", NULL)->err, "\"workers\" is not in 1..512");
-	has(steer(daemon, 1, "scale", "513", NULL)->err, "\"workers\" is not in 1..512");
+	expect_part(steer(daemon, 1, "scale", "ehco", "1")->err, "no application has this name");
+	expect_part(steer(daemon, 1, "scale", "0", NULL)->err, "\"workers\" is not in 1..512");
+	expect_part(steer(daemon, 1, "scale", "513", NULL)->err, "\"workers\" is not in 1..512");
 	steer(daemon, 2, "scale", "many", NULL);
 	steer(daemon, 2, "scale", NULL, NULL);
 	daemon_stop(daemon);
@@ -291,10 +286,10 @@ START_TEST(top_draws_again_and_again_until_q)
 			break;
 	}
 	ck_assert_int_eq(process_wait(child), 0);
-	has(text, "\033[?1049h");
-	has(text, "\033[?1049l");
+	expect_part(text, "\033[?1049h");
+	expect_part(text, "\033[?1049l");
 	close(master);
-	has(steer(daemon, 0, "top", NULL, NULL)->out, "serving");
+	expect_part(steer(daemon, 0, "top", NULL, NULL)->out, "serving");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -387,7 +382,7 @@ START_TEST(a_group_that_is_unknown_refuses_a_reload)
 		"\"applications\": { \"echo\": { \"builtin\": \"echo\" } } }",
 		daemon->control);
 	fclose(stream);
-	has(steer(daemon, 1, "reload", NULL, NULL)->err, "control.group no-such-group");
+	expect_part(steer(daemon, 1, "reload", NULL, NULL)->err, "control.group no-such-group");
 	daemon_stop(daemon);
 }
 END_TEST

@@ -25,20 +25,6 @@
 /* What a slow machine adds to a time. */
 #define SLACK_MS 2000
 
-static void talk(int fd, const char *text)
-{
-	client_send_text(fd, text);
-	client_expect_text(fd, text);
-}
-
-static int connected(unsigned port)
-{
-	int fd = client_connect_port(port);
-
-	talk(fd, "hello");
-	return fd;
-}
-
 static void send_signal(const struct daemon *daemon, int signal)
 {
 	ck_assert_int_eq(kill(daemon->pid, signal), 0);
@@ -85,7 +71,7 @@ START_TEST(a_stop_ends_connections_at_once_and_the_daemon_with_0)
 	int fds[10];
 
 	for (i = 0; i < 10; i++)
-		fds[i] = connected(port);
+		fds[i] = client_connected(port);
 	send_signal(daemon, stops[_i % COUNT_OF(stops)]);
 	ck_assert_uint_lt(ms_to_end(daemon), SLACK_MS);
 	for (i = 0; i < 10; i++) {
@@ -199,13 +185,13 @@ START_TEST(a_drain_lets_connections_go_on_and_refuses_new_ones)
 	int fds[10];
 
 	for (i = 0; i < 10; i++)
-		fds[i] = connected(port);
+		fds[i] = client_connected(port);
 	send_signal(daemon, SIGQUIT);
 	until(daemon_logged(daemon, "draining") == 1);
 	/* A shared one is closed by each worker too. */
 	until(client_try_port(port) == -ECONNREFUSED);
 	for (i = 0; i < 10; i++) {
-		talk(fds[i], "still there?");
+		client_talk(fds[i], "still there?");
 		ck_assert_int_eq(shutdown(fds[i], SHUT_WR), 0);
 		client_expect_end(fds[i]);
 		close(fds[i]);
@@ -221,10 +207,10 @@ START_TEST(a_drain_takes_the_path_of_a_listener_away)
 		"'workers': 1, 'listeners': [ { 'path': 'echo.sock', 'application': 'echo' } ], " ECHO_APP);
 	int fd = client_connect_path(folder_path("echo.sock"));
 
-	talk(fd, "hello");
+	client_talk(fd, "hello");
 	send_signal(daemon, SIGQUIT);
 	until(is_gone(folder_path("echo.sock")));
-	talk(fd, "still there?");
+	client_talk(fd, "still there?");
 	close(fd);
 	ck_assert_uint_lt(ms_to_end(daemon), SLACK_MS);
 	daemon_free(daemon);
@@ -235,7 +221,7 @@ START_TEST(a_drain_without_connections_ends_at_once)
 {
 	struct daemon *daemon = daemon_start(ECHO("4", ""));
 
-	close(connected(daemon_port(daemon, "tcp")));
+	close(client_connected(daemon_port(daemon, "tcp")));
 	send_signal(daemon, SIGQUIT);
 	ck_assert_uint_lt(ms_to_end(daemon), SLACK_MS);
 	daemon_free(daemon);
@@ -293,7 +279,7 @@ END_TEST
 START_TEST(while_it_drains_a_daemon_says_so)
 {
 	struct daemon *daemon = daemon_start(ECHO("2", ""));
-	int fd = connected(daemon_port(daemon, "tcp"));
+	int fd = client_connected(daemon_port(daemon, "tcp"));
 	json_t *status;
 
 	send_signal(daemon, SIGQUIT);
@@ -312,7 +298,7 @@ END_TEST
 START_TEST(a_drain_that_takes_too_long_is_cut)
 {
 	struct daemon *daemon = daemon_start(WITH_DRAIN("500", ECHO("2", "")));
-	int fd = connected(daemon_port(daemon, "tcp"));
+	int fd = client_connected(daemon_port(daemon, "tcp"));
 	unsigned took;
 
 	send_signal(daemon, SIGQUIT);
@@ -330,7 +316,7 @@ static const int seconds[] = { SIGQUIT, SIGTERM, SIGINT };
 START_TEST(a_second_signal_shortens_a_drain)
 {
 	struct daemon *daemon = daemon_start(ECHO("2", ""));
-	int fd = connected(daemon_port(daemon, "tcp"));
+	int fd = client_connected(daemon_port(daemon, "tcp"));
 
 	send_signal(daemon, SIGQUIT);
 	until(daemon_logged(daemon, "draining") == 1);
@@ -360,7 +346,7 @@ START_TEST(a_worker_that_is_killed_while_it_drains_is_not_replaced)
 {
 	struct daemon *daemon = daemon_start(ECHO("2", ""));
 	unsigned port = daemon_port(daemon, "tcp");
-	int fds[2] = { connected(port), connected(port) };
+	int fds[2] = { client_connected(port), client_connected(port) };
 
 	send_signal(daemon, SIGQUIT);
 	until(daemon_logged(daemon, "draining") == 1);
@@ -385,7 +371,7 @@ static void lead_a_group(void)
 START_TEST(a_signal_from_the_terminal_reaches_the_primary_alone)
 {
 	struct daemon *daemon = daemon_start_with(ECHO("2", ""), &(struct daemon_start){ .prepare = lead_a_group });
-	int fd = connected(daemon_port(daemon, "tcp"));
+	int fd = client_connected(daemon_port(daemon, "tcp"));
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
@@ -395,7 +381,7 @@ START_TEST(a_signal_from_the_terminal_reaches_the_primary_alone)
 	}
 	ck_assert_int_eq(kill(-daemon->pid, SIGQUIT), 0);
 	until(daemon_logged(daemon, "draining") == 1);
-	talk(fd, "still there?");
+	client_talk(fd, "still there?");
 	ck_assert_int_eq(kill(-daemon->pid, SIGINT), 0);
 	client_expect_end(fd);
 	close(fd);

@@ -23,25 +23,6 @@
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 #define SOON "'restart': { 'ready_timeout_ms': 500 }, "
 
-static void has(const char *text, const char *part)
-{
-	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text);
-}
-
-static void talk(int fd, const char *text)
-{
-	client_send_text(fd, text);
-	client_expect_text(fd, text);
-}
-
-static int connected(unsigned port)
-{
-	int fd = client_connect_port(port);
-
-	talk(fd, "hello");
-	return fd;
-}
-
 /* ---- a program that can be replaced */
 
 static const char *program, *next, *broken_program;
@@ -148,13 +129,13 @@ START_TEST(an_upgrade_keeps_sockets_and_connections)
 	struct daemon *daemon = start(policies[_i]);
 	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid);
 	pid_t before = daemon->pid;
-	int fd = connected(port);
+	int fd = client_connected(port);
 
 	upgrade(daemon, 0);
 	until(daemon_number(daemon, "pid") != before);
 	ck_assert_uint_eq(daemon_port(daemon, "tcp"), port);
-	talk(fd, "still there?");
-	close(connected(port));
+	client_talk(fd, "still there?");
+	close(client_connected(port));
 	close(fd);
 	follow(daemon, before);
 	ck_assert_uint_eq(daemon_ready(daemon), 2);
@@ -181,7 +162,7 @@ START_TEST(paths_and_pid_file_are_the_new_ones_and_go_with_it)
 	ck_assert(one.st_ino == other.st_ino);
 	ck_assert_int_eq(pid_in("pid"), daemon->pid);
 	fd = client_connect_path(folder_path("echo.sock"));
-	talk(fd, "hello");
+	client_talk(fd, "hello");
 	close(fd);
 	daemon_stop(daemon);
 	ck_assert_int_eq(access(folder_path("echo.sock"), F_OK), -1);
@@ -231,7 +212,7 @@ START_TEST(an_upgraded_daemon_upgrades_reloads_and_has_the_new_configuration)
 		ck_assert_uint_eq(daemon_ready(daemon), i);
 		ck_assert_int_eq(kill(daemon->pid, SIGHUP), 0);
 		until(daemon_number(daemon, "generation") == 2);
-		close(connected(port));
+		close(client_connected(port));
 	}
 	daemon_stop(daemon);
 }
@@ -258,23 +239,23 @@ START_TEST(a_broken_program_leaves_the_daemon_as_it_was)
 	struct daemon *daemon = start("'pid_file': 'pid', " SOON ECHO("1", ""));
 	unsigned port = daemon_port(daemon, "tcp"), descriptors = process_descriptors(daemon->pid);
 	pid_t worker = (pid_t)daemon_worker(daemon, 0, "pid"), before = daemon->pid;
-	int fd = connected(port);
+	int fd = client_connected(port);
 
 	write_program(broken[_i].program);
-	has(upgrade(daemon, 1)->err, broken[_i].said);
+	expect_part(upgrade(daemon, 1)->err, broken[_i].said);
 	ck_assert_uint_eq(daemon_logged(daemon, broken[_i].said), 1);
 	ck_assert_int_eq(daemon_number(daemon, "pid"), before);
 	ck_assert_int_eq(daemon_worker(daemon, 0, "pid"), worker);
 	ck_assert_int_eq(pid_in("pid"), before);
-	talk(fd, "still there?");
+	client_talk(fd, "still there?");
 	close(fd);
-	close(connected(port));
+	close(client_connected(port));
 	ck_assert_uint_eq(process_descriptors(daemon->pid), descriptors);
 	/* And the next one is fine. */
 	link_program(MUSTERD);
 	upgrade(daemon, 0);
 	follow(daemon, before);
-	close(connected(port));
+	close(client_connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -285,8 +266,8 @@ START_TEST(a_broken_configuration_refuses_an_upgrade)
 	unsigned port = daemon_port(daemon, "tcp");
 
 	daemon_rewrite(daemon, "'wrokers': 1, " ECHO("1", ""));
-	has(upgrade(daemon, 1)->err, "did you mean \"workers\"?");
-	close(connected(port));
+	expect_part(upgrade(daemon, 1)->err, "did you mean \"workers\"?");
+	close(client_connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -302,9 +283,9 @@ START_TEST(workers_that_are_never_ready_end_an_upgrade)
 	unsigned port = daemon_port(daemon, "tcp");
 
 	daemon_rewrite(daemon, NEVER_READY(SOON));
-	has(upgrade(daemon, 1)->err, "ended with status 1 before it served");
+	expect_part(upgrade(daemon, 1)->err, "ended with status 1 before it served");
 	ck_assert_uint_eq(daemon_logged(daemon, "the workers were not ready within 500 ms"), 1);
-	close(connected(port));
+	close(client_connected(port));
 	daemon_stop(daemon);
 }
 END_TEST
@@ -332,7 +313,7 @@ START_TEST(what_is_asked_for_during_an_upgrade_is_refused_or_waits)
 	write_program(WHEN_CHECKED "exec sleep 1000\n");
 	first = start_waiting(daemon, "upgrade");
 	until(daemon_logged(daemon, "upgrade: starting") == 1);
-	has(upgrade(daemon, 1)->err, "an upgrade is under way");
+	expect_part(upgrade(daemon, 1)->err, "an upgrade is under way");
 	daemon_rewrite(daemon, ECHO("2", ""));
 	reload = start_waiting(daemon, "reload");
 	ck_assert_int_eq(process_wait(first), 1);
@@ -349,7 +330,7 @@ START_TEST(no_upgrade_begins_during_a_reload)
 	daemon_rewrite(daemon, NEVER_READY(SOON));
 	ck_assert_int_eq(kill(daemon->pid, SIGHUP), 0);
 	until(daemon_logged(daemon, "generation 2: starting") == 1);
-	has(upgrade(daemon, 1)->err, "a reload is under way");
+	expect_part(upgrade(daemon, 1)->err, "a reload is under way");
 	daemon_stop(daemon);
 }
 END_TEST
@@ -375,11 +356,11 @@ START_TEST(another_upgrade_waits_until_the_daemon_before_is_gone)
 	struct daemon *daemon = start(ECHO("1", ""));
 	unsigned port = daemon_port(daemon, "tcp");
 	pid_t before = daemon->pid;
-	int fd = connected(port);
+	int fd = client_connected(port);
 
 	upgrade(daemon, 0);
 	until(daemon_number(daemon, "pid") != before);
-	has(upgrade(daemon, 1)->err, "the daemon before this one still drains");
+	expect_part(upgrade(daemon, 1)->err, "the daemon before this one still drains");
 	close(fd);
 	follow(daemon, before);
 	before = daemon->pid;

@@ -385,3 +385,17 @@ uint64_t exchange_finish(struct exchange *exchange)
 	free(exchange);
 	return received;
 }
+
+void client_talk(int fd, const char *text)
+{
+	client_send_text(fd, text);
+	client_expect_text(fd, text);
+}
+
+int client_connected(unsigned port)
+{
+	int fd = client_connect_port(port);
+
+	client_talk(fd, "hello");
+	return fd;
+}

@@ -19,6 +19,10 @@ void client_expect_end(int fd);
 void client_reset(int fd);       /* close with a reset instead of a FIN */
 unsigned client_waiting(int fd); /* bytes that could be received now */
 
+/* Say something to an echo server and hear it again; and so with a new connection, which is open then. */
+void client_talk(int fd, const char *text);
+int client_connected(unsigned port);
+
 /* Connected to 127.0.0.1, or -errno. */
 int client_knock_port(unsigned port);
 

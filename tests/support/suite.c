@@ -7,6 +7,7 @@
 #include "tests/support/loop.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PATIENCE 10
 
@@ -58,4 +59,9 @@ int run_suite(Suite *suite)
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed != 0;
+}
+
+void expect_part(const char *text, const char *part)
+{
+	ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text);
 }

@@ -13,6 +13,9 @@ TCase *add_loop_case(Suite *suite, const char *name);
 /* Run it; what main returns. */
 int run_suite(Suite *suite);
 
+/* The test fails, showing the text, unless this is a part of it. */
+void expect_part(const char *text, const char *part);
+
 /* How long a test waits for anything before it fails; grows with CK_TIMEOUT_MULTIPLIER. */
 unsigned test_patience(void);
 
